@@ -1,0 +1,1 @@
+//! What the operator decided: resolved, validated, cross-checked.

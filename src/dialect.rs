@@ -1,0 +1,1 @@
+//! The wire languages of LLM APIs, as pure functions over bytes.

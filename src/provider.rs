@@ -1,0 +1,1 @@
+//! Who serves a model: base URL, authentication, dialect and quirks, as data.

@@ -1,0 +1,1 @@
+//! Accepting callers: listeners, runtimes, TLS, drain.

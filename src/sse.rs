@@ -1,0 +1,1 @@
+//! Server-sent events: frames over bytes. Knows no JSON and does no I/O.

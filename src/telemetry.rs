@@ -1,0 +1,1 @@
+//! What is told to the log: the access line and the program's own words.

@@ -1,0 +1,1 @@
+//! One authority with its pool of connections. Knows neither JSON nor dialects.
