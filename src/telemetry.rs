@@ -234,8 +234,7 @@ mod tests {
     #[test]
     fn finishing_writes_every_line_once() {
         let sink = Sink::default();
-        let log =
-            AccessLog::start(LogFormat::Text, sink.clone(), Counter::default()).unwrap();
+        let log = AccessLog::start(LogFormat::Text, sink.clone(), Counter::default()).unwrap();
         for n in 0..100 {
             log.append(|line| line.extend_from_slice(n.to_string().as_bytes()));
         }
@@ -263,7 +262,10 @@ mod tests {
         for _ in 0..80 {
             log.append(|line| line.resize(line.len() + (128 << 10), b'x'));
         }
-        assert!(dropped.get() > 0, "80 × 128 KiB do not fit in {WAITING_MAX}");
+        assert!(
+            dropped.get() > 0,
+            "80 × 128 KiB do not fit in {WAITING_MAX}"
+        );
         drop(release);
         log.finish();
     }
