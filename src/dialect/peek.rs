@@ -1,0 +1,346 @@
+//! The few fields of a request body that routing needs, in one pass, and the
+//! splice that changes one of them.
+//!
+//! A body is never parsed into a tree and written again: re-serialising it
+//! would change the prefix a provider's prompt cache is keyed by. What isn't
+//! read here is only checked to be JSON. The reader doesn't recurse into what
+//! it skips, so depth costs no stack.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// What [`peek`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The `model` field, if there is one.
+    pub model: Option<Field>,
+    /// Whether `stream` is true; false where it is absent or null.
+    pub stream: bool,
+    /// Whether `stream_options.include_usage` is true: the caller expects a
+    /// usage chunk.
+    pub include_usage: bool,
+    /// Where the value of `stream_options` lies in the body.
+    stream_options: Option<Range<usize>>,
+    /// Where the value of `stream_options.include_usage` lies in the body.
+    include_usage_at: Option<Range<usize>>,
+}
+
+/// A string field of the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its text, escapes resolved.
+    pub value: String,
+    /// Where it lies in the body, quotes included.
+    pub span: Range<usize>,
+}
+
+/// Why a body is not a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The path of the field at fault; `None` where it is the body itself.
+    pub param: Option<&'static str>,
+    /// What is wrong with it and what to do, for the caller.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let error = Self::invalid(fault.message);
+        match fault.param {
+            Some(path) => error.param(path),
+            None => error,
+        }
+    }
+}
+
+/// Reads the routing fields of a JSON object.
+///
+/// Refuses what is not one JSON object in UTF-8, a field read here that is of
+/// the wrong type or there twice (providers differ in which of two they
+/// believe, and nowait must not route by the other one), and an empty model.
+/// Other fields may hold anything.
+pub fn peek(body: &[u8]) -> Result<Peek, Fault> {
+    let text = simdutf8::compat::from_utf8(body).map_err(|error| Fault {
+        param: None,
+        message: format!(
+            "the body is not UTF-8 (first at byte {}); send JSON in UTF-8",
+            error.valid_up_to()
+        ),
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let seen = reader
+        .deserialize_map(Outline)
+        .and_then(|seen| reader.end().map(|()| seen))
+        .map_err(|error| unreadable(text, &error))?;
+    seen.into_peek(text)
+}
+
+/// The body with another model name, as three slices to be sent in turn: what
+/// is before the name and after it isn't copied. `span` is [`Field::span`] of
+/// the same body.
+pub fn splice(body: &Bytes, span: Range<usize>, new_model: &str) -> [Bytes; 3] {
+    [
+        body.slice(..span.start),
+        super::json::string(new_model).into(),
+        body.slice(span.end..),
+    ]
+}
+
+/// The body with `stream_options.include_usage` set and, where given, another
+/// model name: for `stream_usage = "ask"`, which changes what the caller sent
+/// and so costs one copy. `peek` is of the same body.
+pub fn ask_usage(body: &[u8], peek: &Peek, new_model: Option<&str>) -> Bytes {
+    let mut edits: Vec<(Range<usize>, Vec<u8>)> = Vec::with_capacity(2);
+    if let (Some(field), Some(name)) = (&peek.model, new_model) {
+        edits.push((field.span.clone(), super::json::string(name)));
+    }
+    if !peek.include_usage {
+        edits.push(usage_edit(body, peek));
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    let mut from = 0;
+    for (span, text) in edits {
+        out.extend_from_slice(&body[from..span.start]);
+        out.extend_from_slice(&text);
+        from = span.end;
+    }
+    out.extend_from_slice(&body[from..]);
+    out.into()
+}
+
+/// The edit that sets `include_usage` and keeps what else is there.
+fn usage_edit(body: &[u8], peek: &Peek) -> (Range<usize>, Vec<u8>) {
+    if let Some(span) = &peek.include_usage_at {
+        return (span.clone(), b"true".to_vec());
+    }
+    let options = peek.stream_options.clone();
+    if let Some(span) = options.clone().filter(|span| body[span.start] != b'{') {
+        return (span, br#"{"include_usage":true}"#.to_vec());
+    }
+    // Right behind the opening brace of the options, else of the body itself.
+    let outer = options.map_or(0, |span| span.start);
+    let open = memchr::memchr(b'{', &body[outer..]).map_or(0, |brace| outer + brace + 1);
+    let is_empty = body[open..].trim_ascii_start().first() == Some(&b'}');
+    let mut text = match peek.stream_options {
+        Some(_) => br#""include_usage":true"#.to_vec(),
+        None => br#""stream_options":{"include_usage":true}"#.to_vec(),
+    };
+    if !is_empty {
+        text.push(b',');
+    }
+    (open..open, text)
+}
+
+/// Fields read, still as written.
+#[derive(Default)]
+struct Outlined<'a> {
+    model: Option<&'a RawValue>,
+    stream: Option<&'a RawValue>,
+    stream_options: Option<&'a RawValue>,
+}
+
+impl Outlined<'_> {
+    fn into_peek(self, body: &str) -> Result<Peek, Fault> {
+        let model = match self.model {
+            None => None,
+            Some(raw) => Some(Field {
+                value: model_name(raw.get())?,
+                span: span_in(body, raw.get()),
+            }),
+        };
+        let asked = match self.stream_options {
+            None => None,
+            Some(raw) => usage_option(raw.get())?,
+        };
+        Ok(Peek {
+            model,
+            stream: flag(self.stream, "stream")?,
+            include_usage: flag(asked, "stream_options.include_usage")?,
+            stream_options: self.stream_options.map(|raw| span_in(body, raw.get())),
+            include_usage_at: asked.map(|raw| span_in(body, raw.get())),
+        })
+    }
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn span_in(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+fn model_name(raw: &str) -> Result<String, Fault> {
+    if !raw.starts_with('"') {
+        return Err(wrong_type("model", "a string", raw));
+    }
+    let name: String = serde_json::from_str(raw).map_err(|_| Fault {
+        param: Some("model"),
+        message: "model is a string with a broken escape; write the name plainly".to_owned(),
+    })?;
+    if name.is_empty() {
+        return Err(Fault {
+            param: Some("model"),
+            message: "model is empty; name the model to call".to_owned(),
+        });
+    }
+    Ok(name)
+}
+
+fn flag(raw: Option<&RawValue>, path: &'static str) -> Result<bool, Fault> {
+    match raw.map(RawValue::get) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(wrong_type(path, "true or false", other)),
+    }
+}
+
+/// The value of `include_usage` in the stream options, if it is there.
+fn usage_option(raw: &str) -> Result<Option<&RawValue>, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Options<'a> {
+        #[serde(borrow)]
+        include_usage: Option<&'a RawValue>,
+    }
+    if raw == "null" {
+        return Ok(None);
+    }
+    if !raw.starts_with('{') {
+        return Err(wrong_type("stream_options", "an object", raw));
+    }
+    let options: Options<'_> = serde_json::from_str(raw).map_err(|_| Fault {
+        param: Some("stream_options"),
+        message: "stream_options has include_usage twice; send it once".to_owned(),
+    })?;
+    Ok(options.include_usage)
+}
+
+fn wrong_type(path: &'static str, wanted: &str, raw: &str) -> Fault {
+    let got = match raw.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    };
+    Fault {
+        param: Some(path),
+        message: format!("{path} must be {wanted}, not {got}"),
+    }
+}
+
+/// Puts the reader's complaint into words of ours.
+fn unreadable(text: &str, error: &serde_json::Error) -> Fault {
+    let detail = error.to_string();
+    if let Some(key) = TWICE
+        .iter()
+        .find(|key| error.is_data() && detail.starts_with(**key))
+    {
+        let path = &key[..key.len() - " is there twice".len()];
+        return Fault {
+            param: Some(path),
+            message: format!("{path} is in the body twice; send it once"),
+        };
+    }
+    let message = match text.trim_start().chars().next() {
+        None => "the body is empty; send a JSON object".to_owned(),
+        Some('\u{feff}') => {
+            "the body begins with a byte order mark; send JSON without one".to_owned()
+        }
+        Some(_) if error.is_data() => "the body must be a JSON object".to_owned(),
+        Some(_) => format!("the body is not valid JSON: {detail}"),
+    };
+    Fault {
+        param: None,
+        message,
+    }
+}
+
+/// What [`Outline`] says of a field that comes twice.
+const TWICE: [&str; 3] = [
+    "model is there twice",
+    "stream is there twice",
+    "stream_options is there twice",
+];
+
+/// Walks the top-level object.
+struct Outline;
+
+impl<'de> Visitor<'de> for Outline {
+    type Value = Outlined<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut seen = Outlined::default();
+        while let Some(key) = map.next_key_seed(KeySeed)? {
+            let (slot, twice) = match key {
+                Key::Model => (&mut seen.model, TWICE[0]),
+                Key::Stream => (&mut seen.stream, TWICE[1]),
+                Key::StreamOptions => (&mut seen.stream_options, TWICE[2]),
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if slot.replace(map.next_value()?).is_some() {
+                return Err(A::Error::custom(twice));
+            }
+        }
+        Ok(seen)
+    }
+}
+
+enum Key {
+    Model,
+    Stream,
+    StreamOptions,
+    Other,
+}
+
+/// Reads a key without keeping it, escapes resolved: `"mod\u0065l"` is model.
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(match key {
+            "model" => Key::Model,
+            "stream" => Key::Stream,
+            "stream_options" => Key::StreamOptions,
+            _ => Key::Other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
