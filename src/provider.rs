@@ -4,13 +4,16 @@
 //! [`presets`]; which of them exist in this process, and with which key, is
 //! the configuration's to say. Nothing here does I/O.
 
+mod base_url;
+pub mod presets;
 mod secret;
 
-use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub use base_url::{BaseUrl, InvalidBaseUrl, redacted};
+pub use presets::{family, retired};
 pub use secret::Secret;
 
 use crate::dialect::Dialect;
@@ -49,52 +52,6 @@ impl Provider {
     /// reached without a socket.
     pub fn is_in_process(&self) -> bool {
         self.simulated && self.base == BaseUrl::in_process()
-    }
-}
-
-/// A base URL in parts: what the provider's own SDK takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BaseUrl {
-    /// TLS or not.
-    pub https: bool,
-    /// A name or an address; an IPv6 address without its brackets.
-    pub host: String,
-    /// Always set: 443 or 80 where the URL says nothing.
-    pub port: u16,
-    /// The path, with a leading and without a trailing slash; empty for none.
-    pub prefix: String,
-}
-
-impl BaseUrl {
-    /// The placeholder that stands for the simulated provider inside this
-    /// process. `.invalid` names never resolve (RFC 6761).
-    pub fn in_process() -> Self {
-        Self {
-            https: false,
-            host: "sim.invalid".to_owned(),
-            port: 80,
-            prefix: String::new(),
-        }
-    }
-
-    /// `host`, or `host:port` where the port is not the scheme's own: the value
-    /// of a `Host` header or `:authority`.
-    pub fn authority(&self) -> String {
-        let host = &self.host;
-        let bracketed = host.contains(':').then(|| format!("[{host}]"));
-        let host = bracketed.as_ref().unwrap_or(host);
-        if self.port == if self.https { 443 } else { 80 } {
-            host.clone()
-        } else {
-            format!("{host}:{}", self.port)
-        }
-    }
-}
-
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.https { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
 }
 
