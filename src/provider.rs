@@ -1,1 +1,113 @@
 //! Who serves a model: base URL, authentication, dialect and quirks, as data.
+//!
+//! A provider is a row, not a file of code. The rows everybody knows are in
+//! [`presets`]; which of them exist in this process, and with which key, is
+//! the configuration's to say. Nothing here does I/O.
+
+mod base_url;
+pub mod presets;
+mod secret;
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+pub use base_url::{BaseUrl, InvalidBaseUrl, redacted};
+pub use presets::{family, retired};
+pub use secret::Secret;
+
+use crate::dialect::Dialect;
+
+/// One provider, ready to be called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// What it is called in `provider/model`, in paths, logs and metrics.
+    pub name: String,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where it is.
+    pub base: BaseUrl,
+    /// How the key is presented.
+    pub auth: Auth,
+    /// Its key; without one the caller's is passed through.
+    pub key: Option<Secret>,
+    /// Headers every call to it carries (marked sensitive: they don't print).
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its connections.
+    pub pool: PoolOptions,
+    /// What to do about the usage of streams.
+    pub stream_usage: StreamUsage,
+    /// The model asked when a caller of `/generate` names none.
+    pub default_model: Option<String>,
+    /// The field its chat completions read the token limit from.
+    pub limits_field: MaxTokensField,
+    /// Whether it is a simulation: such answers are marked.
+    pub simulated: bool,
+    /// Where it was found, for people: `OPENAI_API_KEY`, `nowait.toml:4`.
+    pub found: String,
+}
+
+impl Provider {
+    /// Whether it is the simulated provider inside this process, which is
+    /// reached without a socket.
+    pub fn is_in_process(&self) -> bool {
+        self.simulated && self.base == BaseUrl::in_process()
+    }
+}
+
+/// How a provider wants its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The key alone, in a header of its own.
+    Header(HeaderName),
+    /// In the query, under this name.
+    Query(&'static str),
+    /// Not at all.
+    None,
+}
+
+/// How a provider's connections are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Connections kept ready before anyone asks.
+    pub warm: usize,
+    /// Which HTTP is spoken.
+    pub http: HttpVersion,
+    /// HTTP/2 streams put on one connection before the next is opened.
+    pub max_streams_per_connection: usize,
+    /// An idle connection is closed (or, a warm one, replaced) after this.
+    pub idle_timeout: Duration,
+    /// Connections open at once; calls beyond that wait for one.
+    pub max_connections: usize,
+}
+
+/// Which HTTP a provider is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What ALPN settles on; HTTP/1.1 without TLS.
+    Auto,
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2, by prior knowledge without TLS.
+    Two,
+}
+
+/// What happens when a stream's caller did not ask for usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// The body stays as it is; the tokens are estimated and marked so.
+    Estimate,
+    /// `include_usage` is added and the extra chunk hidden from the caller.
+    Ask,
+}
+
+/// The field that carries a token limit in chat completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxTokensField {
+    /// `max_tokens`: what compatible servers read.
+    MaxTokens,
+    /// `max_completion_tokens`: what OpenAI's newer models insist on.
+    MaxCompletionTokens,
+}
