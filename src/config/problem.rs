@@ -130,16 +130,27 @@ impl fmt::Display for Problems {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     problems: RefCell<Vec<Problem>>,
+    /// Lines that are no TOML: what else seems wrong there is an echo of that.
+    broken: RefCell<Vec<Place>>,
     notices: RefCell<Vec<Notice>>,
 }
 
 impl Report {
+    /// A line that is no TOML. Told once per line.
+    pub(super) fn broken(&self, place: &Place, message: impl Into<String>) {
+        self.problem(place, "", message);
+        self.broken.borrow_mut().push(place.clone());
+    }
+
     pub(super) fn problem(
         &self,
         place: &Place,
         key: impl Into<String>,
         message: impl Into<String>,
     ) {
+        if self.broken.borrow().contains(place) {
+            return;
+        }
         self.problems.borrow_mut().push(Problem {
             place: place.clone(),
             key: key.into(),

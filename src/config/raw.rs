@@ -135,7 +135,7 @@ pub(super) fn parse(text: &str, file: &Place, env: &Environment, report: &Report
         } else {
             whole = false;
             let message = format!("is not valid TOML: {}", error.message());
-            report.problem(&place, "", message);
+            report.broken(&place, message);
         }
     }
     Parsed {

@@ -167,6 +167,14 @@ mod tests {
     }
 
     #[test]
+    fn every_known_provider_is_named_on_the_page() {
+        let page = markdown();
+        for preset in crate::provider::presets::PRESETS {
+            assert!(page.contains(preset.name), "{}", preset.name);
+        }
+    }
+
+    #[test]
     fn names_are_found_by_section() {
         assert!(names_in("").contains(&"server"));
         assert!(names_in("server").contains(&"listen"));

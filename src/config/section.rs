@@ -37,7 +37,12 @@ impl<'a> Section<'a> {
         self.below(key, key, self.node(key))
     }
 
-    /// The sections below that carry names of the user's, in the order of the
+    /// The section below that carries a name of the user's, there or not.
+    pub(super) fn member(&self, name: &str) -> Self {
+        self.below(name, "*", self.node(name))
+    }
+
+    /// All sections below that carry names of the user's, in the order of the
     /// file.
     pub(super) fn named(&self) -> Vec<(&'a str, Self)> {
         let Some(table) = self.table else {

@@ -404,8 +404,8 @@ fn everything_wrong_is_told_with_line_key_and_fix() {
           [[keys]]\nname = 'a'\nhash = 'sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'",
             &[],
             &[
-                ":5: keys[1].name: \"a\" is taken by a key above",
-                ":6: keys[1].hash: is the hash of \"a\" too",
+                ":5: keys[1].name: is that of keys[0]",
+                ":6: keys[1].hash: is that of keys[0]",
             ],
         ),
         // Simulation.
@@ -528,8 +528,6 @@ fn a_broken_line_is_told_beside_the_others_and_not_quoted() {
     let rows = [
         "[providers.openai]\napi_key = ses4me-0pen\n[server]\nlisen = 1",
         "[providers.openai]\napi_key = \"ses4me-0pen\n[server]\nlisen = 1",
-        "[providers.openai]\napi_key \"ses4me-0pen\"\n[server]\nlisen = 1",
-        "[models.fast]\ntargets = ['ses4me-0pen\n[server]\nlisen = 1",
     ];
     for text in rows {
         let told = refused(text, &[]);

@@ -14,22 +14,17 @@ pub(super) fn keys(root: &Section<'_>, is_whole: bool) -> Vec<Key> {
         let Some(key) = key(&section, is_whole) else {
             continue;
         };
-        if keys.iter().any(|other| other.name == key.name) {
+        // Named by place and not by name, which may come out of a variable.
+        if let Some(at) = keys.iter().position(|other| other.name == key.name) {
             section.problem(
                 "name",
-                format!(
-                    "{:?} is taken by a key above; names tell callers apart",
-                    key.name
-                ),
+                format!("is that of keys[{at}]; names tell callers apart"),
             );
         }
-        if let Some(other) = keys.iter().find(|other| other.hash == key.hash) {
+        if let Some(at) = keys.iter().position(|other| other.hash == key.hash) {
             section.problem(
                 "hash",
-                format!(
-                    "is the hash of {:?} too; every key needs a secret of its own",
-                    other.name
-                ),
+                format!("is that of keys[{at}]; every caller needs a key of its own"),
             );
         }
         keys.push(key);

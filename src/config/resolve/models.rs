@@ -129,33 +129,40 @@ fn targets(
 }
 
 fn target(text: &Text, providers: &[Arc<Provider>]) -> Result<TargetName, Invalid> {
-    let shown = quoted(&text.written);
-    let names = providers.iter().map(|provider| provider.name.as_str());
     let Some((first, model)) = text.text.split_once('/') else {
-        let example = family(&text.text).map_or("PROVIDER", |name| name);
+        let example = family(&text.text).unwrap_or("PROVIDER");
         return Err(Invalid::new(format!(
-            "{shown} names no provider; write \"{example}/{}\"",
+            "{} names no provider; write \"{example}/{}\"",
+            quoted(&text.written),
             text.written
         )));
     };
     if model.trim().is_empty() || first.is_empty() || model.chars().any(char::is_control) {
+        let shown = quoted(&text.written);
         return Err(Invalid::new(format!(
             "{shown} is no target; write \"provider/model\""
         )));
     }
-    match providers.iter().find(|provider| provider.name == first) {
-        Some(provider) => Ok(TargetName {
-            provider: provider.clone(),
-            model: model.to_owned(),
-        }),
-        None => Err(Invalid::new(match nearest(first, names.clone()) {
-            Some(near) => format!("{shown} names no provider; did you mean \"{near}/{model}\"?"),
-            None => format!(
-                "{shown} names no provider; add [providers.{first}], or use {}",
-                read::one_of(names)
-            ),
-        })),
-    }
+    let provider = providers.iter().find(|provider| provider.name == first);
+    Ok(TargetName {
+        provider: provider.ok_or_else(|| stranger(text, providers))?.clone(),
+        model: model.to_owned(),
+    })
+}
+
+/// A target whose provider is not there. What is shown is what was written: a
+/// variable may hold anything.
+fn stranger(text: &Text, providers: &[Arc<Provider>]) -> Invalid {
+    let shown = quoted(&text.written);
+    let (first, model) = text.written.split_once('/').unwrap_or(("NAME", "MODEL"));
+    let names = providers.iter().map(|provider| provider.name.as_str());
+    Invalid::new(match nearest(first, names.clone()) {
+        Some(near) => format!("{shown} names no provider; did you mean \"{near}/{model}\"?"),
+        None => format!(
+            "{shown} names no provider; add [providers.{first}], or use {}",
+            read::one_of(names)
+        ),
+    })
 }
 
 fn balance(node: &Node) -> Read<Balance> {

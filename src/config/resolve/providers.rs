@@ -70,7 +70,7 @@ pub(super) fn providers(
             .map(Arc::new),
     );
     if providers.is_empty() && names.is_empty() {
-        let section = root.section("providers").section(SIM);
+        let section = root.section("providers").member(SIM);
         providers.extend(provider_of(SIM, &section, env, "the built-in simulation").map(Arc::new));
     }
     providers
@@ -92,7 +92,7 @@ fn from_environment(preset: &Preset, root: &Section<'_>, env: &Environment) -> O
             .notice(&place, format!("providers.{}", preset.name), message);
         return None;
     }
-    let section = root.section("providers").section(preset.name);
+    let section = root.section("providers").member(preset.name);
     provider_of(preset.name, &section, env, preset.key_variable)
 }
 
