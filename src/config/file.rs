@@ -32,7 +32,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it; that a named file is not there, too.
     pub fn load(args: &Args, env: &Environment) -> Result<Self, Problems> {
-        let found = find(args, env, &PLACES.map(Path::new))?;
+        let found = find(args, env, &PLACES.map(Path::new));
         let (config, files) = match &found {
             Some(found) => {
                 let text = text_of(found)?;
@@ -78,31 +78,26 @@ struct Found {
 }
 
 /// The first of those that are named or there.
-fn find(args: &Args, env: &Environment, places: &[&Path]) -> Result<Option<Found>, Problems> {
+fn find(args: &Args, env: &Environment, places: &[&Path]) -> Option<Found> {
     let named = match (&args.config, env.filled("NOWAIT_CONFIG")) {
         (Some(path), _) => Some((path.clone(), "--config")),
         (None, Some(path)) => Some((PathBuf::from(path), "NOWAIT_CONFIG")),
         (None, None) => None,
     };
     if let Some((path, by)) = named {
-        return Ok(Some(Found {
+        return Some(Found {
             path,
             named_by: Some(by),
-        }));
+        });
     }
-    for place in places {
-        match place.try_exists() {
-            Ok(false) => {}
-            // That it may not be looked at is told when it is opened.
-            Ok(true) | Err(_) => {
-                return Ok(Some(Found {
-                    path: place.to_path_buf(),
-                    named_by: None,
-                }));
-            }
-        }
-    }
-    Ok(None)
+    // That a file may not be looked at is told when it is opened.
+    let place = places
+        .iter()
+        .find(|place| place.try_exists().unwrap_or(true))?;
+    Some(Found {
+        path: place.to_path_buf(),
+        named_by: None,
+    })
 }
 
 fn text_of(found: &Found) -> Result<String, Problems> {
@@ -216,4 +211,73 @@ fn missing(files: &[NamedFile]) -> Option<Problems> {
         report.problem(&file.place, &file.key, message);
     }
     report.close().err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_file_goes_before_the_usual_places() {
+        let folder = std::env::temp_dir();
+        let (there, gone) = (folder.as_path(), Path::new("/nowhere/at/all"));
+        let named = Args {
+            config: Some("a.toml".into()),
+            listen: None,
+        };
+        let rows = [
+            (&named, Some("b.toml"), [there, gone], Some("a.toml".into())),
+            (
+                &Args::default(),
+                Some("b.toml"),
+                [there, gone],
+                Some("b.toml".into()),
+            ),
+            (
+                &Args::default(),
+                Some(""),
+                [gone, there],
+                Some(folder.clone()),
+            ),
+            (&Args::default(), None, [gone, gone], None),
+        ];
+        for (args, variable, places, expected) in rows {
+            let env: Environment = variable
+                .map(|value| ("NOWAIT_CONFIG", value))
+                .into_iter()
+                .collect();
+            let found = find(args, &env, &places).map(|found| found.path);
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let path = std::env::temp_dir().join(format!("nowait-file-{}.toml", fastrand::u64(..)));
+        let load = || {
+            let args = Args {
+                config: Some(path.clone()),
+                listen: None,
+            };
+            let problems = Config::load(&args, &Environment::default()).expect_err("unreadable");
+            problems.to_string()
+        };
+        assert!(
+            load().contains("there is no such file (named by --config)"),
+            "{}",
+            load()
+        );
+        fs::write(&path, b"[server]\n# \xff").expect("writable");
+        assert!(load().contains("is not UTF-8 in line 2"), "{}", load());
+        fs::write(&path, vec![b'#'; LARGEST as usize + 1]).expect("writable");
+        assert!(load().contains("is larger than 1 MiB"), "{}", load());
+        fs::remove_file(&path).expect("there");
+        fs::create_dir(&path).expect("free");
+        assert!(
+            load().contains("cannot be read (named by --config)"),
+            "{}",
+            load()
+        );
+        fs::remove_dir(&path).expect("there");
+    }
 }

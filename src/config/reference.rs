@@ -7,7 +7,7 @@
 mod render;
 mod rows;
 
-pub use render::{example, markdown};
+pub use render::{commented, example, markdown};
 pub(super) use rows::{ROWS, SECTIONS};
 
 /// A `[section]`.

@@ -137,3 +137,138 @@ fn mark(path: &Path) -> Option<Mark> {
 fn content(path: &Path) -> Option<[u8; 32]> {
     Some(Sha256::digest(fs::read(path).ok()?).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A folder of its own, gone at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let path = std::env::temp_dir().join(format!("nowait-reload-{}", fastrand::u64(..)));
+            fs::create_dir(&path).expect("a writable folder");
+            Self(path)
+        }
+
+        fn file(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).expect("a writable file");
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn watch(path: &Path) -> Watch {
+        let args = Args {
+            config: Some(path.to_owned()),
+            listen: None,
+        };
+        let env = Environment::default();
+        let config = Config::load(&args, &env).expect("a good start");
+        Watch::new(args, env, &config)
+    }
+
+    fn port(text: &str) -> String {
+        format!("[server]\nlisten = '127.0.0.1:{text}'")
+    }
+
+    /// What the next change gives: the port, or the problem. Virtual time runs
+    /// only while nothing else does, so "nothing for a minute" takes no time.
+    async fn next(watch: &mut Watch) -> Option<Result<u16, String>> {
+        let quiet = Notify::new();
+        match time::timeout(Duration::from_secs(60), watch.changed(&quiet)).await {
+            Ok(Ok(config)) => Some(Ok(config.server.listen.port())),
+            Ok(Err(problems)) => Some(Err(problems.to_string())),
+            Err(_) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_told_once_good_or_bad() {
+        let folder = Folder::new();
+        let path = folder.file("nowait.toml", &port("1"));
+        let mut watch = watch(&path);
+        assert_eq!(next(&mut watch).await, None);
+        folder.file("nowait.toml", &port("2"));
+        assert_eq!(next(&mut watch).await, Some(Ok(2)));
+        assert_eq!(next(&mut watch).await, None);
+        folder.file("nowait.toml", &port("x"));
+        let told = next(&mut watch)
+            .await
+            .expect("a change")
+            .expect_err("a bad one");
+        assert!(told.contains("nowait.toml:2: server.listen"), "{told}");
+        assert_eq!(next(&mut watch).await, None);
+        fs::remove_file(&path).expect("there");
+        let told = next(&mut watch)
+            .await
+            .expect("a change")
+            .expect_err("a bad one");
+        assert!(
+            told.contains("there is no such file (named by --config)"),
+            "{told}"
+        );
+        folder.file("nowait.toml", &port("2"));
+        assert_eq!(next(&mut watch).await, Some(Ok(2)));
+        // Written again with the same content: nothing changed.
+        folder.file("nowait.toml", &port("2"));
+        assert_eq!(next(&mut watch).await, None);
+    }
+
+    /// How Kubernetes updates a mounted ConfigMap: `nowait.toml` points to
+    /// `..data/nowait.toml`, and `..data` is made to point elsewhere.
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_points_elsewhere_is_a_change() {
+        use std::os::unix::fs::symlink;
+
+        let folder = Folder::new();
+        for (version, text) in [("v1", "1"), ("v2", "2")] {
+            fs::create_dir(folder.0.join(version)).expect("a new folder");
+            folder.file(&format!("{version}/nowait.toml"), &port(text));
+        }
+        symlink("v1", folder.0.join("..data")).expect("links");
+        symlink("..data/nowait.toml", folder.0.join("nowait.toml")).expect("links");
+        let mut watch = watch(&folder.0.join("nowait.toml"));
+        assert_eq!(next(&mut watch).await, None);
+        symlink("v2", folder.0.join("..new")).expect("links");
+        fs::rename(folder.0.join("..new"), folder.0.join("..data")).expect("a swap");
+        assert_eq!(next(&mut watch).await, Some(Ok(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_a_change() {
+        let folder = Folder::new();
+        folder.file("cert.pem", "old");
+        folder.file("key.pem", "old");
+        let text = format!(
+            "{}\ntls = {{ cert = 'cert.pem', key = 'key.pem' }}",
+            port("1")
+        );
+        let path = folder.file("nowait.toml", &text);
+        let mut watch = watch(&path);
+        assert_eq!(next(&mut watch).await, None);
+        folder.file("cert.pem", "new");
+        assert_eq!(next(&mut watch).await, Some(Ok(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_reads_again_changed_or_not() {
+        let folder = Folder::new();
+        let path = folder.file("nowait.toml", &port("1"));
+        let mut watch = watch(&path);
+        let asked = Arc::new(Notify::new());
+        asked.notify_one();
+        let config = watch.changed(&asked).await.expect("still good");
+        assert_eq!(config.server.listen.port(), 1);
+    }
+}

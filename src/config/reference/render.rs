@@ -90,6 +90,18 @@ pub fn example() -> String {
     file
 }
 
+/// One section with all its keys, commented out: for a file to start from.
+pub fn commented(section: &str) -> String {
+    let mut text = String::new();
+    for part in SECTIONS.iter().filter(|part| part.path == section) {
+        let _ = writeln!(text, "# {}\n# [{section}]", part.about.replace('`', ""));
+        for row in rows_of(part) {
+            let _ = writeln!(text, "{}", line(row, false));
+        }
+    }
+    text
+}
+
 /// A key with its value and what it does. What makes a provider or a model
 /// work at all is shown set, although it has no default.
 fn line(row: &Row, shown: bool) -> String {
