@@ -74,7 +74,8 @@ fn configuration(env: &Environment) -> String {
     let with_keys = PRESETS
         .iter()
         .filter(|preset| !preset.key_variable.is_empty());
-    let (found, absent): (Vec<&Preset>, Vec<&Preset>) = with_keys.partition(|preset| is_found(preset, env));
+    let (found, absent): (Vec<&Preset>, Vec<&Preset>) =
+        with_keys.partition(|preset| is_found(preset, env));
     let mut text = String::from(
         "# What nowait needs to know. `nowait check` tells what is wrong with it, and\n\
          # docs/configuration.md explains every key. What is commented out is the default\n\
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_used_and_holds_no_key() {
-        let rows: [(&[(&str, &str)], &[&str]); 4] = [
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+        let rows: [Row<'_>; 4] = [
             (&[], &["sim"]),
             (
                 &[

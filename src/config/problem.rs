@@ -166,10 +166,6 @@ impl Report {
         });
     }
 
-    pub(super) fn has_problems(&self) -> bool {
-        !self.problems.borrow().is_empty()
-    }
-
     /// What was odd, or what was wrong where anything was.
     pub(super) fn close(self) -> Result<Vec<Notice>, Problems> {
         let mut problems = self.problems.into_inner();

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn proxies_are_read() {
-        let rows: [(&str, Result<(bool, &str, u16, Option<&str>), Unfit>); 14] = [
+        type Parts<'a> = (bool, &'a str, u16, Option<&'a str>);
+        let rows: [(&str, Result<Parts<'_>, Unfit>); 14] = [
             ("http://proxy:3128", Ok((false, "proxy", 3128, None))),
             ("proxy:3128", Ok((false, "proxy", 3128, None))),
             ("Proxy", Ok((false, "proxy", 80, None))),

@@ -11,9 +11,9 @@ mod simulated;
 use std::path::{Path, PathBuf};
 
 use super::env::Environment;
-use super::problem::{Place, Problems, Report};
+use super::problem::{Place, Problem, Problems, Report};
 use super::proxy::ProxyRules;
-use super::raw::{Node, Parsed};
+use super::raw::{Node, Parsed, Value};
 use super::read::{self, Read};
 use super::section::Section;
 use super::{
@@ -55,28 +55,19 @@ pub(super) fn resolve(
     let root = Section::root(&parsed.root, &context.file, &report);
     let mut files = Vec::new();
     let config = whole(&root, context, named_in_file, parsed.whole, &mut files);
-    let file = context.file.clone();
-    match (config, report.has_problems()) {
-        (Some(mut config), false) => {
-            config.notices = report.close()?;
-            Ok((config, files))
-        }
-        (None, false) => {
-            report.problem(
-                &file,
-                "",
-                "cannot be used, for a reason nowait lost, which is a bug in it",
-            );
-            Err(report
-                .close()
-                .err()
-                .unwrap_or_else(|| unreachable_problem(&file)))
-        }
-        (_, true) => Err(report
-            .close()
-            .err()
-            .unwrap_or_else(|| unreachable_problem(&file))),
-    }
+    let notices = report.close()?;
+    let mut config = config.ok_or_else(|| lost(&context.file))?;
+    config.notices = notices;
+    Ok((config, files))
+}
+
+/// A section that could not be read and did not say why.
+fn lost(file: &Place) -> Problems {
+    Problems::from(Problem {
+        place: file.clone(),
+        key: String::new(),
+        message: "cannot be used, and nowait lost the reason; this is a bug in nowait".to_owned(),
+    })
 }
 
 fn whole(
@@ -87,7 +78,9 @@ fn whole(
     files: &mut Vec<NamedFile>,
 ) -> Option<Config> {
     let keys = callers::keys(root, is_whole);
-    let server = server(&root.section("server"), context, files, keys.is_empty());
+    // Keys that are there and wrong are told as that.
+    let is_open = is_whole && root.node("keys").is_none_or(is_empty);
+    let server = server(&root.section("server"), context, files, is_open);
     let tls = tls(&root.section("tls"), context, files);
     let timeout = timeouts(&root.section("timeout"), None);
     let retry = retry(&root.section("retry"));
@@ -118,11 +111,16 @@ fn whole(
     })
 }
 
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.value, Value::List(items) if items.is_empty())
+}
+
+/// `is_open`: there are no gateway keys.
 fn server(
     section: &Section<'_>,
     context: &Context<'_>,
     files: &mut Vec<NamedFile>,
-    without_keys: bool,
+    is_open: bool,
 ) -> Option<Server> {
     let (listen, listen_place) = match &context.listen {
         Some((place, text)) => {
@@ -145,7 +143,7 @@ fn server(
     );
     let threads = section.get("threads", read::some);
     let tls = server_tls(&section.section("tls"), context, files);
-    if let (Some(listen), Some(AuthMode::Keys), true) = (listen, auth, without_keys)
+    if let (Some(listen), Some(AuthMode::Keys), true) = (listen, auth, is_open)
         && !listen.ip().to_canonical().is_loopback()
     {
         let message = format!(
@@ -156,7 +154,7 @@ fn server(
             .report
             .problem(&listen_place, "server.listen", message);
     }
-    if auth == Some(AuthMode::None) && !without_keys {
+    if auth == Some(AuthMode::None) && !is_open {
         section.notice(
             "auth",
             "is \"none\": [[keys]] are not asked for, but for metrics and status",
@@ -360,14 +358,5 @@ fn generate(section: &Section<'_>, providers: &[std::sync::Arc<Provider>]) -> Op
         model,
         claude_model,
         share: share?,
-    })
-}
-
-/// For the compiler: a report that has problems closes with them.
-fn unreachable_problem(file: &Place) -> Problems {
-    Problems::from(super::problem::Problem {
-        place: file.clone(),
-        key: String::new(),
-        message: "cannot be used".to_owned(),
     })
 }

@@ -93,7 +93,7 @@ pub fn show_duration(duration: Duration) -> String {
     for (name, unit) in TIMES.iter().rev() {
         let count = left / u128::from(*unit);
         // Days only where nothing else is needed: "36h" reads better than "1d12h".
-        if count == 0 || (*name == "d" && left % u128::from(*unit) != 0) {
+        if count == 0 || (*name == "d" && !left.is_multiple_of(u128::from(*unit))) {
             continue;
         }
         left %= u128::from(*unit);

@@ -170,8 +170,9 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .default("\"all\"").later("off"),
 
     row("keys.name", Form::Text, "who, in logs and metrics; required").sample("\"web\""),
+    // Random: the hash of no key, for people uncomment examples.
     row("keys.hash", Form::Hash, "SHA-256 of the key: `printf %s \"$KEY\" | sha256sum`; required")
-        .sample("\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\""),
+        .sample("\"sha256:2e3127ea76a3b5d8975c18a756186d5397162d91d5ca1c45fb5f256afb13d574\""),
     row("keys.models", Form::Texts, "what it may ask for; `*` stands for any run of characters").default("[\"*\"]"),
     row("keys.admin", Form::Flag, "whether it may see metrics and status, and empty the cache").default("false"),
 

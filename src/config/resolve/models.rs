@@ -20,19 +20,33 @@ pub(super) fn models(
     base: Option<Timeouts>,
     is_whole: bool,
 ) -> BTreeMap<String, Model> {
+    // What is wrong with a provider is told there, not at every use of it.
+    let written = root.section("providers").named();
+    let written: Vec<_> = written.iter().map(|(name, _)| *name).collect();
+    let known = Known {
+        providers,
+        written: &written,
+    };
     root.section("models")
         .named()
         .into_iter()
         .filter(|(_, section)| section.is_there())
-        .filter_map(|(name, section)| model(name, &section, providers, base, is_whole))
+        .filter_map(|(name, section)| model(name, &section, &known, base, is_whole))
         .map(|model| (model.name.clone(), model))
         .collect()
+}
+
+/// The providers a target may name.
+struct Known<'a> {
+    providers: &'a [Arc<Provider>],
+    /// All that were written, usable or not.
+    written: &'a [&'a str],
 }
 
 fn model(
     name: &str,
     section: &Section<'_>,
-    providers: &[Arc<Provider>],
+    known: &Known<'_>,
     base: Option<Timeouts>,
     is_whole: bool,
 ) -> Option<Model> {
@@ -43,7 +57,10 @@ fn model(
         return None;
     }
     if let Some((first, _)) = name.split_once('/')
-        && providers.iter().any(|provider| provider.name == first)
+        && known
+            .providers
+            .iter()
+            .any(|provider| provider.name == first)
     {
         let message =
             format!("is never used: {first}/… always means the provider; use another name");
@@ -51,7 +68,7 @@ fn model(
             .report
             .notice(&section.place, &section.path, message);
     }
-    let targets = targets(section, providers, is_whole);
+    let targets = targets(section, known, is_whole);
     let balance = section.value("balance", balance);
     let hedge = section.value("hedge", hedge);
     let words = [("report", OnLoss::Report), ("reject", OnLoss::Reject)];
@@ -75,11 +92,7 @@ fn model(
     })
 }
 
-fn targets(
-    section: &Section<'_>,
-    providers: &[Arc<Provider>],
-    is_whole: bool,
-) -> Option<Vec<TargetName>> {
+fn targets(section: &Section<'_>, known: &Known<'_>, is_whole: bool) -> Option<Vec<TargetName>> {
     if section.node("targets").is_none() {
         // A broken line may well have held it.
         if is_whole {
@@ -101,8 +114,9 @@ fn targets(
     let mut targets = Vec::with_capacity(written.len());
     let mut sound = true;
     for (node, text) in written {
-        match target(text, providers) {
-            Ok(target) => {
+        match target(text, known) {
+            Ok(None) => sound = false,
+            Ok(Some(target)) => {
                 warn_of(
                     section,
                     node,
@@ -128,7 +142,7 @@ fn targets(
     sound.then_some(targets)
 }
 
-fn target(text: &Text, providers: &[Arc<Provider>]) -> Result<TargetName, Invalid> {
+fn target(text: &Text, known: &Known<'_>) -> Read<TargetName> {
     let Some((first, model)) = text.text.split_once('/') else {
         let example = family(&text.text).unwrap_or("PROVIDER");
         return Err(Invalid::new(format!(
@@ -143,11 +157,18 @@ fn target(text: &Text, providers: &[Arc<Provider>]) -> Result<TargetName, Invali
             "{shown} is no target; write \"provider/model\""
         )));
     }
-    let provider = providers.iter().find(|provider| provider.name == first);
-    Ok(TargetName {
-        provider: provider.ok_or_else(|| stranger(text, providers))?.clone(),
-        model: model.to_owned(),
-    })
+    match known
+        .providers
+        .iter()
+        .find(|provider| provider.name == first)
+    {
+        Some(provider) => Ok(Some(TargetName {
+            provider: provider.clone(),
+            model: model.to_owned(),
+        })),
+        None if known.written.contains(&first) => Ok(None),
+        None => Err(stranger(text, known.providers)),
+    }
 }
 
 /// A target whose provider is not there. What is shown is what was written: a

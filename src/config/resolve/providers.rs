@@ -158,15 +158,17 @@ fn provider_of(
         );
     }
     let pool = pool(&section.section("pool"));
-    // A row's own scheme is for its own dialect.
-    let known = row.filter(|row| row.dialect == dialect);
-    let auth = auth.unwrap_or_else(|| known.map_or(Scheme::of(dialect), |row| row.auth).into());
-    if auth == Auth::None && section.node("api_key").is_some() {
-        section.notice(
-            "api_key",
-            "is never sent: auth is \"none\"; write auth = \"bearer\" to send it",
-        );
+    if auth == Some(Auth::None) && section.node("api_key").is_some() {
+        section.notice("api_key", "is never sent, for auth is \"none\"");
     }
+    // A row's own scheme is for its own dialect; a key that is given to a
+    // server that usually wants none is meant to be sent.
+    let scheme = match row.filter(|row| row.dialect == dialect) {
+        Some(row) if row.auth == Scheme::None && key.is_some() => Scheme::of(dialect),
+        Some(row) => row.auth,
+        None => Scheme::of(dialect),
+    };
+    let auth = auth.unwrap_or_else(|| scheme.into());
     Some(Provider {
         name: name.to_owned(),
         dialect,
