@@ -16,7 +16,7 @@ pub mod peek;
 pub mod usage;
 pub mod watch;
 
-pub use answer::{Told, read_answer, usage_of};
+pub use answer::{Told, usage_of};
 pub use error::{ErrorView, error_body, error_event};
 pub use ir::Finish;
 pub use usage::Usage;

@@ -7,11 +7,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Count, read, text};
+use super::json::{self, Count, text};
 use super::watch::incomplete_reason;
 use super::{Finish, Format, Usage, usage};
 
-/// What [`read_answer`] found.
+/// What [`read`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The provider's id of the answer.
@@ -25,7 +25,7 @@ pub struct Told {
 }
 
 /// Reads what a whole body says of itself.
-pub fn read_answer(format: Format, body: &[u8]) -> Told {
+pub fn read(format: Format, body: &[u8]) -> Told {
     let Some(answer) = outline(body) else {
         return Told::default();
     };
@@ -76,7 +76,7 @@ fn read_usage(format: Format, raw: &str) -> Option<Usage> {
 }
 
 fn outline(body: &[u8]) -> Option<Outline<'_>> {
-    read(simdutf8::basic::from_utf8(body).ok()?)
+    json::read(simdutf8::basic::from_utf8(body).ok()?)
 }
 
 #[derive(Deserialize)]
@@ -140,7 +140,7 @@ fn first_finish_reason(choices: &RawValue) -> Option<String> {
         #[serde(borrow)]
         finish_reason: Option<&'a RawValue>,
     }
-    let choices: Vec<Choice<'_>> = read(choices.get())?;
+    let choices: Vec<Choice<'_>> = json::read(choices.get())?;
     text(choices.first()?.finish_reason).map(Into::into)
 }
 
@@ -150,13 +150,27 @@ fn calls_a_function(output: &RawValue) -> bool {
         #[serde(borrow, rename = "type")]
         kind: Option<&'a RawValue>,
     }
-    let items: Vec<Item<'_>> = read(output.get()).unwrap_or_default();
+    let items: Vec<Item<'_>> = json::read(output.get()).unwrap_or_default();
     items.iter().any(|item| {
         matches!(
             text(item.kind).as_deref(),
             Some("function_call" | "custom_tool_call")
         )
     })
+}
+
+/// Fuzz body: the first byte chooses the format, the rest is a body. Panics
+/// where the short cut to the usage disagrees with reading a valid body whole.
+#[doc(hidden)]
+pub fn fuzz_answer(input: &[u8]) {
+    let Some((&choice, body)) = input.split_first() else {
+        return;
+    };
+    let format = Format::ALL[usize::from(choice) % Format::ALL.len()];
+    let (short, whole) = (usage_of(format, body), read(format, body).usage);
+    if outline(body).is_some() {
+        assert_eq!(short, whole);
+    }
 }
 
 #[cfg(test)]
@@ -232,13 +246,13 @@ mod tests {
         ];
         for (format, body, usage, finish) in rows {
             assert_eq!(usage_of(format, body.as_bytes()), usage, "{body}");
-            let told = read_answer(format, body.as_bytes());
+            let told = read(format, body.as_bytes());
             assert_eq!(told.finish, finish, "{body}");
             if serde_json::from_str::<serde_json::Value>(body).is_ok() {
                 assert_eq!(told.usage, usage, "{body}");
             }
         }
-        let told = read_answer(Format::Chat, rows_body());
+        let told = read(Format::Chat, rows_body());
         assert_eq!(
             (told.id.as_deref(), told.model.as_deref()),
             (Some("c1"), Some("m"))

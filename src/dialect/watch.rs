@@ -209,7 +209,7 @@ impl Watch {
     /// Keeps the first id and model told.
     fn name(&mut self, id: Option<&str>, model: Option<&str>) {
         if self.id.is_none() {
-            self.id = id.map(Box::from);
+            self.id = id.filter(|id| !id.is_empty()).map(Box::from);
         }
         if self.model.is_none() {
             self.model = model.filter(|model| !model.is_empty()).map(Box::from);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::refusal;
-use crate::dialect::answer::{Told, read_answer};
+use crate::dialect::answer::{self, Told};
 use crate::dialect::ir::{Answer, Event};
 use crate::dialect::json::{read, text};
 use crate::dialect::{Format, Watch};
@@ -47,7 +47,7 @@ pub fn decode(format: Format, body: &[u8]) -> Result<Answer, Undecodable> {
         model,
         finish,
         usage,
-    } = read_answer(format, body);
+    } = answer::read(format, body);
     Ok(Answer {
         text,
         model,
