@@ -2,23 +2,48 @@
 //!
 //! Two stages. `raw` is the file, literally, with a place for every value;
 //! [`Config`] is what the program uses. Nothing past this module sees `raw`,
-//! and no one below [`Config::load`] reads a file or the environment behind
-//! our back: both come in as parameters.
+//! and nothing below [`Config::load`] reads a file or the environment behind our
+//! back: both come in as parameters.
+
+mod env;
+mod file;
+mod keys;
+mod known;
+mod nearest;
+mod overrides;
+mod problem;
+mod proxy;
+mod raw;
+mod read;
+pub mod reference;
+pub mod reload;
+mod resolve;
+mod section;
+pub mod units;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::env::Environment;
+pub use self::file::Args;
+pub use self::keys::{Key, ModelPattern, find as find_key};
+pub use self::nearest::nearest;
+pub use self::problem::{Notice, Place, Problem, Problems};
+pub use self::proxy::{ProxyRules, ProxyUrl};
 pub use crate::provider::Secret;
 
 use crate::provider::Provider;
+use crate::sim;
 
 /// The whole configuration: one immutable snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where it came from.
     pub source: Source,
@@ -44,6 +69,8 @@ pub struct Config {
     pub generate: Generate,
     /// Who may call; empty for anyone who can reach us.
     pub keys: Vec<Key>,
+    /// How the simulated provider inside this process behaves.
+    pub sim: sim::Settings,
     /// Which outbound connections go through a proxy.
     pub proxy: ProxyRules,
     /// What is odd but not wrong.
@@ -257,48 +284,29 @@ pub struct Batch {
 /// `[generate]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generate {
-    /// The model of `/generate` where the caller names none.
-    pub model: String,
+    /// The model of `/generate` where the caller names none; without one the
+    /// caller has to.
+    pub model: Option<String>,
     /// The model of `/generate_claude` where the caller names none.
     pub claude_model: String,
     /// Which of its calls may share one answer.
     pub share: Share,
 }
 
-/// `[[keys]]`: one who may call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Who, in logs and metrics.
-    pub name: String,
-    /// SHA-256 of the key's text.
-    pub hash: [u8; 32],
-    /// What it may ask for.
-    pub models: Vec<ModelPattern>,
-    /// Whether it may see metrics and status, and empty the cache.
-    pub admin: bool,
-}
-
-/// A model name with `*` for any run of characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelPattern(String);
-
-/// Which outbound connections go through a proxy.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ProxyRules {}
-
-/// Something odd that is not wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// File and line, or the variable.
-    pub place: String,
-    /// The key, as a path.
-    pub key: String,
-    /// What is odd, and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.place, self.key, self.message)
-    }
+/// Tries any bytes as a configuration: they give one, or problems that say
+/// something, and neither shows a secret. For fuzzing.
+pub fn fuzz(data: &[u8]) {
+    const SECRET: &str = "ses4me-0pen";
+    let env = Environment::from_iter([("KEY", SECRET), ("OPENAI_API_KEY", SECRET)]);
+    let text = String::from_utf8_lossy(data);
+    let shown = match Config::parse(&text, "fuzz.toml", &env) {
+        // What a variable is put into on purpose, a model's name say, may show.
+        Ok(config) if text.contains("${") => format!("{:?}", config.notices),
+        Ok(config) => format!("{config:?}"),
+        Err(problems) => {
+            assert!(problems.count() > 0, "refused without a reason");
+            format!("{problems} {problems:?}")
+        }
+    };
+    assert!(!shown.contains(SECRET), "a secret was shown");
 }

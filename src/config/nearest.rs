@@ -7,7 +7,10 @@
 ///
 /// Near enough is one slip in three characters: `opnai` for `openai`, not
 /// `sim` for `xai`. Case, `-` and `_` are not counted as slips.
-pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // A name longer than this is no slip of anything, and the comparison is
     // quadratic in it: it may come from a caller.
     const LONGEST: usize = 128;
@@ -27,7 +30,13 @@ pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>)
 
 fn fold(name: &str) -> Vec<char> {
     name.chars()
-        .map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() })
+        .map(|c| {
+            if c == '_' {
+                '-'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
         .collect()
 }
 
@@ -60,7 +69,14 @@ mod tests {
 
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {
-        let names = ["openai", "anthropic", "sim", "xai", "max_body", "gpt-4o-mini"];
+        let names = [
+            "openai",
+            "anthropic",
+            "sim",
+            "xai",
+            "max_body",
+            "gpt-4o-mini",
+        ];
         let rows = [
             ("opnai", Some("openai")),
             ("OpenAI", Some("openai")),
@@ -81,7 +97,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        let rows = [("", "", 0), ("a", "", 1), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3)];
+        let rows = [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("ab", "ba", 1),
+            ("kitten", "sitting", 3),
+        ];
         for (a, b, expected) in rows {
             assert_eq!(distance(&fold(a), &fold(b)), expected, "{a} {b}");
         }

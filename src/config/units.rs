@@ -22,7 +22,8 @@ pub(super) const DURATION_FORM: &str =
     "a number with a unit (ms, s, m, h, d) like \"250ms\", \"10s\", \"1m30s\" or \"1h\"";
 
 /// What a size looks like.
-pub(super) const SIZE_FORM: &str = "a number with a unit (B, KB, MB, GB or KiB, MiB, GiB) like \"32MiB\"";
+pub(super) const SIZE_FORM: &str =
+    "a number with a unit (B, KB, MB, GB or KiB, MiB, GiB) like \"32MiB\"";
 
 /// The units of time, in nanoseconds. The longer names come first, so that
 /// `ms` is not read as `m`.
@@ -41,7 +42,12 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads `250ms`, `10s`, `1.5s`, `1m30s`, `1h`.
 pub fn duration(text: &str) -> Result<Duration, Invalid> {
-    let refuse = || Invalid::new(format!("{} is not a duration; write {DURATION_FORM}", quoted(text)));
+    let refuse = || {
+        Invalid::new(format!(
+            "{} is not a duration; write {DURATION_FORM}",
+            quoted(text)
+        ))
+    };
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
     let mut last_unit = u64::MAX;
@@ -53,9 +59,14 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
     }
     while !rest.is_empty() {
         let (number, after) = leading_number(rest).ok_or_else(refuse)?;
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (name, next) = after.split_at(letters);
-        let (_, unit) = TIMES.iter().find(|(unit, _)| *unit == name).ok_or_else(refuse)?;
+        let (_, unit) = TIMES
+            .iter()
+            .find(|(unit, _)| *unit == name)
+            .ok_or_else(refuse)?;
         // `30s1m` and `1s1s` are slips.
         if *unit >= last_unit {
             return Err(refuse());
@@ -63,9 +74,10 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
         last_unit = *unit;
         let seconds = number * (*unit as f64) / 1e9;
         let part = Duration::try_from_secs_f64(seconds).map_err(|_| refuse())?;
-        total = total.checked_add(part).filter(|total| *total <= LONGEST).ok_or_else(|| {
-            Invalid::new(format!("{} is longer than a year", quoted(text)))
-        })?;
+        total = total
+            .checked_add(part)
+            .filter(|total| *total <= LONGEST)
+            .ok_or_else(|| Invalid::new(format!("{} is longer than a year", quoted(text))))?;
         rest = next;
     }
     Ok(total)
@@ -112,7 +124,10 @@ pub fn size(text: &str) -> Result<u64, Invalid> {
     let refuse = || Invalid::new(format!("{} is not a size; write {SIZE_FORM}", quoted(text)));
     let (number, unit) = leading_number(text.trim()).ok_or_else(refuse)?;
     let unit = unit.trim_start().to_ascii_lowercase();
-    let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(refuse)?;
+    let (_, factor) = SIZES
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(refuse)?;
     let bytes = number * (*factor as f64);
     // Beyond 2^53 a float no longer counts single bytes.
     if bytes > 9_007_199_254_740_992.0 {
@@ -178,7 +193,9 @@ impl fmt::Display for Ratio {
 /// A plain decimal at the start of `text`, and what follows it. No sign, no
 /// exponent, no `inf`.
 fn leading_number(text: &str) -> Option<(f64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
     if !number.starts_with(|c: char| c.is_ascii_digit()) || number.ends_with('.') {
         return None;
@@ -234,7 +251,11 @@ mod tests {
         ];
         for (text, expected) in rows {
             let read = duration(text);
-            assert_eq!(read.as_ref().ok(), expected.map(Duration::from_millis).as_ref(), "{text}: {read:?}");
+            assert_eq!(
+                read.as_ref().ok(),
+                expected.map(Duration::from_millis).as_ref(),
+                "{text}: {read:?}"
+            );
         }
         let refused = duration("10").expect_err("no unit").to_string();
         assert!(refused.contains("\"10\" is not a duration") && refused.contains("\"10s\""));

@@ -1,0 +1,243 @@
+//! Names of the operator's own, and what stands behind them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::nearest::nearest;
+use crate::config::raw::{Node, Text, Value, join};
+use crate::config::read::{self, Read};
+use crate::config::section::Section;
+use crate::config::units::{self, Invalid, quoted};
+use crate::config::{Balance, Hedge, Model, OnLoss, TargetName, Timeouts};
+use crate::provider::{Provider, family, retired};
+
+use super::{share, timeouts};
+
+/// `[models.NAME]`, each.
+pub(super) fn models(
+    root: &Section<'_>,
+    providers: &[Arc<Provider>],
+    base: Option<Timeouts>,
+    is_whole: bool,
+) -> BTreeMap<String, Model> {
+    root.section("models")
+        .named()
+        .into_iter()
+        .filter(|(_, section)| section.is_there())
+        .filter_map(|(name, section)| model(name, &section, providers, base, is_whole))
+        .map(|model| (model.name.clone(), model))
+        .collect()
+}
+
+fn model(
+    name: &str,
+    section: &Section<'_>,
+    providers: &[Arc<Provider>],
+    base: Option<Timeouts>,
+    is_whole: bool,
+) -> Option<Model> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        section
+            .report
+            .problem(&section.place, &section.path, "cannot be a model's name");
+        return None;
+    }
+    if let Some((first, _)) = name.split_once('/')
+        && providers.iter().any(|provider| provider.name == first)
+    {
+        let message =
+            format!("is never used: {first}/… always means the provider; use another name");
+        section
+            .report
+            .notice(&section.place, &section.path, message);
+    }
+    let targets = targets(section, providers, is_whole);
+    let balance = section.value("balance", balance);
+    let hedge = section.value("hedge", hedge);
+    let words = [("report", OnLoss::Report), ("reject", OnLoss::Reject)];
+    let on_loss = section.value("on_loss", read::word(&words));
+    let share = section.get("share", share);
+    let timeout = timeouts(&section.section("timeout"), base);
+    if let (Some(Balance::Sticky), Some(Hedge::Quantile(_) | Hedge::After(_))) = (balance, hedge) {
+        section.problem(
+            "hedge",
+            "asks a second target, and balance = \"sticky\" keeps a caller on one; drop either",
+        );
+    }
+    Some(Model {
+        name: name.to_owned(),
+        targets: targets?,
+        balance: balance?,
+        hedge: hedge?,
+        on_loss: on_loss?,
+        share,
+        timeout: timeout?,
+    })
+}
+
+fn targets(
+    section: &Section<'_>,
+    providers: &[Arc<Provider>],
+    is_whole: bool,
+) -> Option<Vec<TargetName>> {
+    if section.node("targets").is_none() {
+        // A broken line may well have held it.
+        if is_whole {
+            section.problem(
+                "targets",
+                "is missing; write targets = [\"provider/model\"]",
+            );
+        }
+        return None;
+    }
+    let texts_of = |node: &Node| -> Read<()> { Ok(read::texts(node)?.map(|_| ())) };
+    section.get("targets", texts_of)?;
+    let written = section.node("targets").map(read::texts)?.ok()??;
+    if written.is_empty() {
+        section.problem("targets", "is empty; write at least one \"provider/model\"");
+        return None;
+    }
+    let several = written.len() > 1;
+    let mut targets = Vec::with_capacity(written.len());
+    let mut sound = true;
+    for (node, text) in written {
+        match target(text, providers) {
+            Ok(target) => {
+                warn_of(
+                    section,
+                    node,
+                    "targets",
+                    &target.provider.name,
+                    &target.model,
+                );
+                targets.push(target);
+            }
+            Err(why) => {
+                sound = false;
+                let path = join(&section.path, "targets");
+                section.report.problem(&node.place, path, why.to_string());
+            }
+        }
+    }
+    if several {
+        section.notice(
+            "targets",
+            "has several: this version asks the first, the others come with fallback",
+        );
+    }
+    sound.then_some(targets)
+}
+
+fn target(text: &Text, providers: &[Arc<Provider>]) -> Result<TargetName, Invalid> {
+    let Some((first, model)) = text.text.split_once('/') else {
+        let example = family(&text.text).unwrap_or("PROVIDER");
+        return Err(Invalid::new(format!(
+            "{} names no provider; write \"{example}/{}\"",
+            quoted(&text.written),
+            text.written
+        )));
+    };
+    if model.trim().is_empty() || first.is_empty() || model.chars().any(char::is_control) {
+        let shown = quoted(&text.written);
+        return Err(Invalid::new(format!(
+            "{shown} is no target; write \"provider/model\""
+        )));
+    }
+    let provider = providers.iter().find(|provider| provider.name == first);
+    Ok(TargetName {
+        provider: provider.ok_or_else(|| stranger(text, providers))?.clone(),
+        model: model.to_owned(),
+    })
+}
+
+/// A target whose provider is not there. What is shown is what was written: a
+/// variable may hold anything.
+fn stranger(text: &Text, providers: &[Arc<Provider>]) -> Invalid {
+    let shown = quoted(&text.written);
+    let (first, model) = text.written.split_once('/').unwrap_or(("NAME", "MODEL"));
+    let names = providers.iter().map(|provider| provider.name.as_str());
+    Invalid::new(match nearest(first, names.clone()) {
+        Some(near) => format!("{shown} names no provider; did you mean \"{near}/{model}\"?"),
+        None => format!(
+            "{shown} names no provider; add [providers.{first}], or use {}",
+            read::one_of(names)
+        ),
+    })
+}
+
+fn balance(node: &Node) -> Read<Balance> {
+    read::word(&[
+        ("order", Balance::Order),
+        ("latency", Balance::Latency),
+        ("weighted", Balance::Weighted),
+        ("least_pending", Balance::LeastPending),
+        ("sticky", Balance::Sticky),
+    ])(node)
+}
+
+/// `off`, `p95`, `p99.9` or a duration.
+fn hedge(node: &Node) -> Read<Hedge> {
+    let form = "\"off\", a percentile like \"p95\", or a duration like \"800ms\"";
+    match &node.value {
+        Value::Text(text) => read::as_written(
+            text,
+            |text| {
+                parse_hedge(text).ok_or_else(|| {
+                    Invalid::new(format!("{} is unknown; write {form}", quoted(text)))
+                })
+            },
+            "a hedge",
+            form,
+        ),
+        Value::Broken => Ok(None),
+        other => Err(Invalid::new(format!("is {}; write {form}", other.kind()))),
+    }
+}
+
+fn parse_hedge(text: &str) -> Option<Hedge> {
+    if text == "off" {
+        return Some(Hedge::Off);
+    }
+    if let Some(digits) = text.strip_prefix('p') {
+        let percent: f64 = digits.parse().ok()?;
+        // Below the median more calls would be hedged than not.
+        return (50.0..100.0)
+            .contains(&percent)
+            .then_some(Hedge::Quantile(percent / 100.0));
+    }
+    let wait = units::duration(text).ok()?;
+    (!wait.is_zero()).then_some(Hedge::After(wait))
+}
+
+/// Tells of a model its provider no longer serves. It is not an error: the
+/// provider may sit behind another name, or a proxy.
+pub(super) fn warn_if_retired(
+    section: &Section<'_>,
+    key: &str,
+    model: &str,
+    providers: &[Arc<Provider>],
+) {
+    let (provider, model) = match model.split_once('/') {
+        Some(pair) => pair,
+        None => (family(model).unwrap_or_default(), model),
+    };
+    let is_there = providers.iter().any(|known| known.name == provider);
+    if let (true, Some(gone)) = (is_there, retired(provider, model)) {
+        section.notice(key, told(gone));
+    }
+}
+
+fn warn_of(section: &Section<'_>, node: &Node, key: &str, provider: &str, model: &str) {
+    if let Some(gone) = retired(provider, model) {
+        section
+            .report
+            .notice(&node.place, join(&section.path, key), told(gone));
+    }
+}
+
+fn told(gone: &crate::provider::presets::Retired) -> String {
+    format!(
+        "{} was retired by {} on {}; {} is named as its replacement",
+        gone.model, gone.provider, gone.since, gone.instead
+    )
+}

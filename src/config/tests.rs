@@ -1,0 +1,1011 @@
+//! The configuration through its front door: text and variables in, a
+//! configuration or everything that is wrong out.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::dialect::Dialect;
+use crate::provider::{Auth, HttpVersion, MaxTokensField, StreamUsage};
+
+use super::*;
+
+/// What every test may show but none must.
+const SECRET: &str = "ses4me-0pen";
+
+fn env(variables: &[(&str, &str)]) -> Environment {
+    Environment::from_iter(variables.iter().copied())
+}
+
+fn parse(text: &str, variables: &[(&str, &str)]) -> Config {
+    match Config::parse(text, "nowait.toml", &env(variables)) {
+        Ok(config) => config,
+        Err(problems) => panic!("{text}\n{problems}"),
+    }
+}
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    match Config::parse(text, "nowait.toml", &env(variables)) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config
+        .providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect()
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let config = parse("", &[]);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:4000");
+    assert_eq!(config.server.max_body, 32 << 20);
+    assert_eq!(config.server.drain, Duration::from_secs(30));
+    assert_eq!(config.timeout.connect, Duration::from_secs(5));
+    assert_eq!(config.timeout.total, Duration::from_secs(600));
+    assert_eq!(
+        (
+            config.retry.attempts.get(),
+            config.retry.budget,
+            config.retry.floor
+        ),
+        (3, 0.2, 10)
+    );
+    assert_eq!(
+        (config.cache.share, config.cache.memory),
+        (Share::Deterministic, 256 << 20)
+    );
+    assert_eq!(
+        (config.batch.concurrency.get(), config.batch.embeddings),
+        (16, true)
+    );
+    assert_eq!(
+        (config.generate.model.as_deref(), config.generate.share),
+        (Some("gpt-4o"), Share::All)
+    );
+    assert_eq!(config.generate.claude_model, "claude-3-5-haiku-20241022");
+    assert_eq!(config.sim, sim::Settings::default());
+    assert_eq!(names(&config), ["sim"]);
+    assert!(config.providers[0].is_in_process() && config.keys.is_empty());
+    assert_eq!(config.notices, []);
+}
+
+/// Each row: a file, the variables, and one line per problem, the file's name
+/// left out. All of them, in order, and nothing else.
+#[test]
+fn everything_wrong_is_told_with_line_key_and_fix() {
+    let rows: &[(&str, &[(&str, &str)], &[&str])] = &[
+        // Keys and sections.
+        (
+            "[server]\nlisen = 1",
+            &[],
+            &[":2: server.lisen: unknown key; did you mean \"listen\"?"],
+        ),
+        (
+            "[servr]\nx = 1",
+            &[],
+            &[":1: servr: unknown section; did you mean \"server\"?"],
+        ),
+        (
+            "[providers.openai.pol]",
+            &[],
+            &[":1: providers.openai.pol: unknown section; did you mean \"pool\"?"],
+        ),
+        (
+            "[server]\nfirst_tokens = 1",
+            &[],
+            &["unknown key; known here: auth, drain, listen, max_body, threads, tls"],
+        ),
+        (
+            "[server]\nhash = 1",
+            &[],
+            &[":2: server.hash: unknown key here; hash belongs in [keys]"],
+        ),
+        (
+            "server = 3",
+            &[],
+            &[":1: server: is an integer; it is a section: write [server]"],
+        ),
+        (
+            "[[server]]\nlisten = 1",
+            &[],
+            &[":1: server: is a list; it is a section: write [server]"],
+        ),
+        (
+            "[keys]\nname = 'a'",
+            &[],
+            &[":1: keys: is a table; write [[keys]] above each entry"],
+        ),
+        (
+            "keys = [1]",
+            &[],
+            &[":1: keys[0]: is an integer; it is a section"],
+        ),
+        (
+            "[server]\ndrain = '1s'\ndrain = '2s'",
+            &[],
+            &[":3: drain: is set twice; keep one of them"],
+        ),
+        ("[server]\n\n[server]", &[], &[":3: server: is set twice"]),
+        // Forms of values.
+        (
+            "[server]\nlisten = 4000",
+            &[],
+            &[":2: server.listen: 4000 is an integer; write IP:PORT like \"127.0.0.1:4000\""],
+        ),
+        (
+            "[server]\nlisten = 'here'",
+            &[],
+            &[":2: server.listen: \"here\" is not an address; write IP:PORT"],
+        ),
+        (
+            "[server]\nmax_body = 32",
+            &[],
+            &[":2: server.max_body: 32 is an integer; write a number with a unit"],
+        ),
+        (
+            "[server]\nmax_body = '0B'",
+            &[],
+            &[":2: server.max_body: must be more than nothing"],
+        ),
+        (
+            "[server]\ndrain = 'soon'",
+            &[],
+            &[":2: server.drain: \"soon\" is not a duration; write a number with a unit"],
+        ),
+        (
+            "[server]\nthreads = 0",
+            &[],
+            &[":2: server.threads: 0 is out of range; write a whole number from 1"],
+        ),
+        (
+            "[server]\nauth = 'non'",
+            &[],
+            &[
+                ":2: server.auth: \"non\" is unknown; did you mean \"none\"? It takes \"keys\" or \"none\"",
+            ],
+        ),
+        (
+            "[timeout]\nidle = '0s'\ntotal = -1",
+            &[],
+            &[
+                ":2: timeout.idle: must be longer than nothing",
+                ":3: timeout.total: -1 is an integer",
+            ],
+        ),
+        (
+            "[retry]\nbudget = 1.5\nattempts = 0",
+            &[],
+            &[
+                ":2: retry.budget: 1.5 is not a ratio; write a number from 0 to 1",
+                ":3: retry.attempts: 0 is out of range",
+            ],
+        ),
+        (
+            "[hedge]\nmin = '1m'",
+            &[],
+            &[":2: hedge.min: is longer than max; swap them"],
+        ),
+        (
+            "[batch]\nembeddings = 'yes'",
+            &[],
+            &[":2: batch.embeddings: is a string; write true or false, without quotes"],
+        ),
+        (
+            "[cache]\nredis = 'http://ses4me-0pen'",
+            &[],
+            &[":2: cache.redis: is not a Redis URL; write redis://HOST:PORT"],
+        ),
+        (
+            "[generate]\nmodel = ''",
+            &[],
+            &[":2: generate.model: is empty; write a string, or leave the key out"],
+        ),
+        (
+            "[timeout]\nidle = 1979-05-27",
+            &[],
+            &[":2: timeout.idle: is a date; no key takes one"],
+        ),
+        (
+            "[retry]\nfloor = 99999999999999999999",
+            &[],
+            &[":2: retry.floor: is an integer out of range"],
+        ),
+        // TLS.
+        (
+            "[server]\ntls = { cert = 'c.pem' }",
+            &[],
+            &[":2: server.tls.key: is missing; cert needs it"],
+        ),
+        (
+            "[server.tls]",
+            &[],
+            &[
+                ":1: server.tls.cert: is missing",
+                ":1: server.tls.key: is missing",
+            ],
+        ),
+        (
+            "[tls]\nroots = 'mozilla'",
+            &[],
+            &[":2: tls.roots: \"mozilla\" is unknown; write \"system\" or \"bundled\""],
+        ),
+        // Providers.
+        (
+            "[providers.opnai]\napi_key = 'k'",
+            &[],
+            &[
+                ":1: providers.opnai.base_url: is missing, and \"opnai\" is no provider nowait knows; did you mean [providers.openai]?",
+            ],
+        ),
+        (
+            "[providers.mine]\ndialect = 'openia'\nbase_url = 'http://h/v1'",
+            &[],
+            &[
+                ":2: providers.mine.dialect: \"openia\" is unknown; did you mean \"openai\"? It takes \"openai\", \"anthropic\", \"gemini\" or \"sim\"",
+            ],
+        ),
+        (
+            "[providers.metrics]\nbase_url = 'http://h/v1'",
+            &[],
+            &[":1: providers.metrics: is the name of a path of nowait's own"],
+        ),
+        (
+            "[providers.'a/b']\nbase_url = 'http://h/v1'",
+            &[],
+            &[":1: providers.a/b: cannot be a provider's name"],
+        ),
+        (
+            "[providers.sim]\ndialect = 'openai'\nbase_url = 'http://h/v1'",
+            &[],
+            &[":2: providers.sim.dialect: sim is the simulated provider"],
+        ),
+        (
+            "[providers.x]\nbase_url = 'h:80/v1'",
+            &[],
+            &[
+                ":2: providers.x.base_url: \"h:80/v1\" is not a URL; write it like \"https://api.openai.com/v1\"",
+            ],
+        ),
+        (
+            "[providers.x]\nbase_url = 'https://me:ses4me-0pen@h/v1'",
+            &[],
+            &[
+                ":2: providers.x.base_url: \"https://[hidden]@h/v1\" carries a user name or password",
+            ],
+        ),
+        (
+            "[providers.x]\nbase_url = 'https://h/v1?key=ses4me-0pen'",
+            &[],
+            &[":2: providers.x.base_url: \"https://h/v1\" carries a query"],
+        ),
+        (
+            "[providers.azure]\napi_key = 'k'",
+            &[],
+            &[":1: providers.azure.base_url: is missing; write it, or set AZURE_OPENAI_ENDPOINT"],
+        ),
+        (
+            "[providers.openai]\napi_key = \"ses4me\\n-0pen\"",
+            &[],
+            &[":2: providers.openai.api_key: holds a character no header can carry"],
+        ),
+        (
+            "[providers.openai]\napi_key = ''",
+            &[],
+            &[":2: providers.openai.api_key: is empty; leave the key out"],
+        ),
+        (
+            "[providers.openai]\napi_key = ['ses4me-0pen']",
+            &[],
+            &[":2: providers.openai.api_key: is a list; write a string"],
+        ),
+        (
+            "[providers.openai]\nauth = 'basic'",
+            &[],
+            &[":2: providers.openai.auth: \"basic\" is unknown; write \"bearer\" or \"none\""],
+        ),
+        (
+            "[providers.openai]\nauth = { heder = 'x' }",
+            &[],
+            &[":2: providers.openai.auth: is a table of another form; write \"bearer\""],
+        ),
+        (
+            "[providers.openai]\nheaders = { 'a b' = 'x', Host = 'y', X-A = 3 }",
+            &[],
+            &[
+                ":2: providers.openai.headers.Host: is set by nowait itself",
+                ":2: providers.openai.headers.X-A: is an integer; write a string",
+                ":2: providers.openai.headers.a b: is not the name of a header",
+            ],
+        ),
+        (
+            "[providers.openai.pool]\nhttp = 3\nwarm = 9\nmax_connections = 5",
+            &[],
+            &[
+                ":2: providers.openai.pool.http: 3 is an integer; write \"auto\", \"1\" or \"2\"",
+                // `warm` against `max_connections` waits until all of the pool reads.
+            ],
+        ),
+        (
+            "[providers.openai.pool]\nwarm = 9\nmax_connections = 5",
+            &[],
+            &[":2: providers.openai.pool.warm: is more than max_connections"],
+        ),
+        // Models.
+        (
+            "[models.fast]",
+            &[],
+            &[":1: models.fast.targets: is missing; write targets = [\"provider/model\"]"],
+        ),
+        (
+            "[models.fast]\ntargets = []",
+            &[],
+            &[":2: models.fast.targets: is empty"],
+        ),
+        (
+            "[models.fast]\ntargets = 'sim/x'",
+            &[],
+            &[":2: models.fast.targets: is a string; write a list of strings"],
+        ),
+        (
+            "[models.fast]\ntargets = ['gpt-4o']",
+            &[],
+            &[":2: models.fast.targets: \"gpt-4o\" names no provider; write \"openai/gpt-4o\""],
+        ),
+        (
+            "[providers.openai]\n[models.fast]\ntargets = [\n'openai/x',\n'opnai/gpt-4o',\n'foo/bar']",
+            &[],
+            &[
+                ":5: models.fast.targets: \"opnai/gpt-4o\" names no provider; did you mean \"openai/gpt-4o\"?",
+                ":6: models.fast.targets: \"foo/bar\" names no provider; add [providers.foo], or use \"openai\"",
+            ],
+        ),
+        (
+            "[models.fast]\ntargets = ['sim/x']\nbalance = 'latncy'\nhedge = 'p101'\n[models.fast.timeout]\nidle = 3",
+            &[],
+            &[
+                ":3: models.fast.balance: \"latncy\" is unknown; did you mean \"latency\"?",
+                ":4: models.fast.hedge: \"p101\" is unknown; write \"off\", a percentile like \"p95\", or a duration",
+                ":6: models.fast.timeout.idle: 3 is an integer",
+            ],
+        ),
+        (
+            "[models.fast]\ntargets = ['sim/x']\nbalance = 'sticky'\nhedge = 'p95'",
+            &[],
+            &[
+                ":4: models.fast.hedge: asks a second target, and balance = \"sticky\" keeps a caller on one",
+            ],
+        ),
+        // Keys.
+        (
+            "[[keys]]\n[[keys]]\nname = 'a'\nhash = 'ses4me-0pen'",
+            &[],
+            &[
+                ":1: keys[0].hash: is missing",
+                ":1: keys[0].name: is missing",
+                ":4: keys[1].hash: is not sha256: and 64 hex digits; make one with: printf",
+            ],
+        ),
+        (
+            "[[keys]]\nname = 'a'\nhash = 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\n\
+          [[keys]]\nname = 'a'\nhash = 'sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'\nmodels = []\nadmni = true",
+            &[],
+            &[
+                ":7: keys[1].models: is empty, so that nothing may be asked for",
+                ":8: keys[1].admni: unknown key; did you mean \"admin\"?",
+            ],
+        ),
+        (
+            "[[keys]]\nname = 'a'\nhash = 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\n\
+          [[keys]]\nname = 'a'\nhash = 'sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'",
+            &[],
+            &[
+                ":5: keys[1].name: is that of keys[0]",
+                ":6: keys[1].hash: is that of keys[0]",
+            ],
+        ),
+        // Simulation.
+        (
+            "[sim]\nttft = 'fast'\nfaults = ['boom:1']",
+            &[],
+            &[
+                ":2: sim.ttft: \"fast\" is not a distribution",
+                ":3: sim.faults: \"boom\" is not a fault",
+            ],
+        ),
+        (
+            "[sim]\nfaults = ['stall:0.6', 'reset:0.6']",
+            &[],
+            &[":2: sim.faults: has probabilities that add up to more than 1"],
+        ),
+        // Variables.
+        (
+            "[providers.openai]\napi_key = '${NOPE}${NADA}'",
+            &[],
+            &[
+                ":2: providers.openai.api_key: the variable NADA is not set",
+                ":2: providers.openai.api_key: the variable NOPE is not set; set it, or write ${NOPE:-DEFAULT}",
+            ],
+        ),
+        (
+            "[server]\nlisten = '${KEY}'",
+            &[("KEY", SECRET)],
+            &[":2: server.listen: \"${KEY}\" does not expand to an address"],
+        ),
+        (
+            "[server]\nauth = '${KEY}'",
+            &[("KEY", SECRET)],
+            &[":2: server.auth: \"${KEY}\" is unknown; write"],
+        ),
+        (
+            "",
+            &[("NOWAIT__SERVER__LISEN", "x")],
+            &["NOWAIT__SERVER__LISEN: names no key; did you mean NOWAIT__SERVER__LISTEN?"],
+        ),
+        (
+            "",
+            &[("NOWAIT__PROVIDERS__OPENAI__APIKEY", SECRET)],
+            &[
+                "NOWAIT__PROVIDERS__OPENAI__APIKEY: names no key; did you mean NOWAIT__PROVIDERS__OPENAI__API_KEY?",
+            ],
+        ),
+        (
+            "",
+            &[("NOWAIT__KEYS__NAME", "x")],
+            &["NOWAIT__KEYS__NAME: names no key"],
+        ),
+        ("", &[("NOWAIT__", "x")], &["NOWAIT__: names no key"]),
+        (
+            "",
+            &[("NOWAIT__TIMEOUT__IDLE", "soon")],
+            &["NOWAIT__TIMEOUT__IDLE: timeout.idle: \"soon\" is not a duration"],
+        ),
+        (
+            "",
+            &[("NOWAIT__RETRY__FLOOR", "x")],
+            &["NOWAIT__RETRY__FLOOR: retry.floor: is a string; write a whole number"],
+        ),
+        (
+            "",
+            &[("HTTPS_PROXY", "http://me:ses4me-0pen@h:x")],
+            &["HTTPS_PROXY: \"http://[hidden]@h:x\" is not a proxy"],
+        ),
+        (
+            "",
+            &[
+                ("OPENAI_API_KEY", "k"),
+                ("OPENAI_BASE_URL", "https://me:ses4me-0pen@h/v1"),
+            ],
+            &["OPENAI_BASE_URL: \"https://[hidden]@h/v1\" carries a user name"],
+        ),
+        (
+            "",
+            &[("OPENAI_API_KEY", "ses4me-0pen\nx")],
+            &["OPENAI_API_KEY: holds a character no header can carry"],
+        ),
+        // Protected mode.
+        (
+            "[server]\nlisten = '0.0.0.0:4000'",
+            &[],
+            &[
+                ":2: server.listen: 0.0.0.0:4000 is reachable from outside and anybody there could spend your keys; add [[keys]], or write auth = \"none\"",
+            ],
+        ),
+        (
+            "",
+            &[("NOWAIT_LISTEN", "[::]:4000")],
+            &["NOWAIT_LISTEN: server.listen: [::]:4000 is reachable"],
+        ),
+        (
+            "",
+            &[("NOWAIT_LISTEN", "4000")],
+            &["NOWAIT_LISTEN: \"4000\" is not an address"],
+        ),
+    ];
+    for (text, variables, expected) in rows {
+        let told = refused(text, variables);
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "\n{text}\n→\n{told}");
+        for (line, expected) in lines.iter().zip(*expected) {
+            let line = line.strip_prefix("nowait.toml").unwrap_or(line);
+            let fits = if expected.starts_with([':', 'N', 'H', 'O']) {
+                line.starts_with(expected)
+            } else {
+                line.contains(expected)
+            };
+            assert!(fits, "\n{text}\n→ {line}\nexpected {expected}");
+        }
+        assert!(!told.contains(SECRET) && !told.contains("ses4me"), "{told}");
+    }
+}
+
+#[test]
+fn a_broken_line_is_told_beside_the_others_and_not_quoted() {
+    let rows = [
+        "[providers.openai]\napi_key = ses4me-0pen\n[server]\nlisen = 1",
+        "[providers.openai]\napi_key = \"ses4me-0pen\n[server]\nlisen = 1",
+    ];
+    for text in rows {
+        let told = refused(text, &[]);
+        assert!(
+            told.contains("nowait.toml:2: is not valid TOML: "),
+            "{told}"
+        );
+        assert!(told.contains(":4: server.lisen: unknown key"), "{told}");
+        assert!(
+            !told.contains("ses4me") && !told.contains("targets: is missing"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn providers_come_from_the_file_or_the_environment() {
+    const OPENAI: (&str, &str) = ("OPENAI_API_KEY", "k1");
+    const CLAUDE: (&str, &str) = ("ANTHROPIC_API_KEY", "k2");
+    let rows: [(&str, &[(&str, &str)], &[&str]); 9] = [
+        ("", &[], &["sim"]),
+        ("", &[("OPENAI_API_KEY", "")], &["sim"]),
+        ("", &[CLAUDE, OPENAI], &["openai", "anthropic"]),
+        ("[server]\ndrain = '1s'", &[OPENAI], &["openai"]),
+        ("[providers.groq]", &[OPENAI], &["groq"]),
+        (
+            "[providers.zeta]\nbase_url='http://h/v1'\n[providers.alpha]\nbase_url='http://h/v1'",
+            &[],
+            &["zeta", "alpha"],
+        ),
+        (
+            "",
+            &[OPENAI, ("NOWAIT__PROVIDERS__VLLM__BASE_URL", "http://h/v1")],
+            &["vllm", "openai"],
+        ),
+        (
+            "",
+            &[OPENAI, ("NOWAIT__PROVIDERS__OPENAI__POOL__WARM", "7")],
+            &["openai"],
+        ),
+        ("[providers.sim]", &[OPENAI], &["sim"]),
+    ];
+    for (text, variables, expected) in rows {
+        assert_eq!(
+            names(&parse(text, variables)),
+            expected,
+            "{text} {variables:?}"
+        );
+    }
+}
+
+#[test]
+fn a_known_provider_needs_nothing_but_its_key() {
+    let config = parse(
+        "",
+        &[
+            ("OPENAI_API_KEY", " k1\n"),
+            ("ANTHROPIC_API_KEY", "k2"),
+            ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9"),
+            ("AZURE_OPENAI_API_KEY", "k3"),
+            ("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com/"),
+        ],
+    );
+    let [openai, anthropic, azure] = config.providers.as_slice() else {
+        panic!("{:?}", config.providers);
+    };
+    assert_eq!(openai.base.to_string(), "https://api.openai.com/v1");
+    assert_eq!(
+        (openai.dialect, &openai.auth),
+        (Dialect::OpenAi, &Auth::Bearer)
+    );
+    assert_eq!(openai.key.as_ref().map(Secret::expose), Some("k1"));
+    assert_eq!(openai.limits_field, MaxTokensField::MaxCompletionTokens);
+    assert_eq!((openai.pool.warm, openai.pool.http), (2, HttpVersion::Auto));
+    assert_eq!(openai.stream_usage, StreamUsage::Estimate);
+    assert_eq!(
+        (openai.found.as_str(), openai.simulated),
+        ("OPENAI_API_KEY", false)
+    );
+    assert_eq!(anthropic.base.to_string(), "http://127.0.0.1:9");
+    assert_eq!(
+        anthropic.auth,
+        Auth::Header(http::HeaderName::from_static("x-api-key"))
+    );
+    assert_eq!(
+        azure.base.to_string(),
+        "https://mine.openai.azure.com/openai/v1"
+    );
+    assert_eq!(
+        azure.auth,
+        Auth::Header(http::HeaderName::from_static("api-key"))
+    );
+}
+
+#[test]
+fn a_named_provider_is_what_the_file_says() {
+    let text = r#"
+        [providers.vllm]
+        dialect = "openai"
+        base_url = "http://10.0.0.5:8000/v1"
+        auth = { header = "X-Key" }
+        headers = { "X-Team" = "${TEAM}" }
+        stream_usage = "ask"
+        default_model = "qwen"
+        [providers.vllm.pool]
+        warm = 0
+        http = 2
+        max_streams_per_connection = 5
+        idle_timeout = "4s"
+        max_connections = 8
+        [providers.openai]
+        [providers.gemini]
+        dialect = "gemini"
+        [providers.sim]
+        base_url = "http://127.0.0.1:9"
+    "#;
+    let config = parse(text, &[("TEAM", SECRET), ("OPENAI_API_KEY", SECRET)]);
+    let [vllm, openai, gemini, sim] = config.providers.as_slice() else {
+        panic!("{:?}", names(&config));
+    };
+    assert_eq!(
+        vllm.auth,
+        Auth::Header(http::HeaderName::from_static("x-key"))
+    );
+    assert_eq!(
+        vllm.headers,
+        [("x-team".parse().unwrap(), SECRET.parse().unwrap())]
+    );
+    assert_eq!(
+        (vllm.stream_usage, vllm.default_model.as_deref()),
+        (StreamUsage::Ask, Some("qwen"))
+    );
+    assert_eq!(
+        (vllm.pool.http, vllm.pool.max_streams_per_connection),
+        (HttpVersion::Two, 5)
+    );
+    assert_eq!(vllm.found, "nowait.toml:2");
+    assert_eq!(openai.key.as_ref().map(Secret::expose), Some(SECRET));
+    assert_eq!(
+        gemini.base.to_string(),
+        "https://generativelanguage.googleapis.com"
+    );
+    assert_eq!(
+        gemini.auth,
+        Auth::Header(http::HeaderName::from_static("x-goog-api-key"))
+    );
+    assert!(sim.simulated && !sim.is_in_process());
+    assert!(!format!("{config:?}").contains(SECRET), "{config:?}");
+}
+
+#[test]
+fn models_carry_their_deadlines_and_targets() {
+    let text = r#"
+        [timeout]
+        idle = "7s"
+        [providers.openai]
+        [providers.anthropic]
+        [models.fast]
+        targets = ["openai/gpt-4o-mini", "anthropic/a/b"]
+        balance = "latency"
+        hedge = "p99.5"
+        on_loss = "reject"
+        share = "all"
+        [models.fast.timeout]
+        first_token = "10s"
+        [models."o'clock"]
+        targets = ["openai/x"]
+        hedge = "800ms"
+    "#;
+    let config = parse(text, &[("NOWAIT__MODELS__O_CLOCK__TIMEOUT__TOTAL", "9s")]);
+    let fast = &config.models["fast"];
+    assert_eq!(fast.targets[1].provider.name, "anthropic");
+    assert_eq!(fast.targets[1].model, "a/b");
+    assert_eq!(
+        (fast.balance, fast.hedge),
+        (Balance::Latency, Hedge::Quantile(0.995))
+    );
+    assert_eq!(
+        (fast.on_loss, fast.share),
+        (OnLoss::Reject, Some(Share::All))
+    );
+    let timeout = Timeouts {
+        first_token: Duration::from_secs(10),
+        ..config.timeout
+    };
+    assert_eq!(fast.timeout, timeout);
+    assert_eq!(fast.timeout.idle, Duration::from_secs(7));
+    let clock = &config.models["o'clock"];
+    assert_eq!(clock.hedge, Hedge::After(Duration::from_millis(800)));
+    assert_eq!(clock.timeout.total, Duration::from_secs(9));
+}
+
+#[test]
+fn the_plain_endpoint_has_a_model_wherever_one_is_known() {
+    let rows: [(&str, Option<&str>); 6] = [
+        ("", Some("gpt-4o")),
+        ("[providers.openai]\n[providers.groq]", Some("gpt-4o")),
+        (
+            "[providers.anthropic]\n[providers.groq]",
+            Some("anthropic/claude-haiku-4-5"),
+        ),
+        ("[providers.x]\nbase_url = 'http://h/v1'", None),
+        (
+            "[providers.x]\nbase_url = 'http://h/v1'\ndefault_model = 'm'",
+            Some("x/m"),
+        ),
+        ("[generate]\nmodel = 'mine'", Some("mine")),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(
+            parse(text, &[]).generate.model.as_deref(),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn variables_go_before_the_file() {
+    let text = "[server]\nlisten = '127.0.0.1:1'\n[batch]\nembeddings = true\n[providers.my-Own]\nbase_url = 'http://h/v1'";
+    let config = parse(
+        text,
+        &[
+            ("NOWAIT__SERVER__LISTEN", "localhost:2"),
+            ("NOWAIT__BATCH__EMBEDDINGS", "false"),
+            ("NOWAIT__BATCH__CONCURRENCY", "3"),
+            ("NOWAIT__RETRY__BUDGET", "10%"),
+            ("NOWAIT__PROVIDERS__MY_OWN__API_KEY", SECRET),
+            ("NOWAIT__SIM__TOKENS", "7"),
+            ("NOWAITX", "not ours"),
+        ],
+    );
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:2");
+    assert_eq!(
+        (config.batch.embeddings, config.batch.concurrency.get()),
+        (false, 3)
+    );
+    assert_eq!(config.retry.budget, 0.1);
+    assert_eq!(names(&config), ["my-Own"]);
+    assert_eq!(
+        config.providers[0].key.as_ref().map(Secret::expose),
+        Some(SECRET)
+    );
+    assert_eq!(config.sim.tokens.to_string(), "7");
+    let listen = |variables| {
+        parse("[server]\nlisten = '127.0.0.1:1'", variables)
+            .server
+            .listen
+            .port()
+    };
+    assert_eq!(
+        listen(&[
+            ("NOWAIT_LISTEN", "127.0.0.1:3"),
+            ("NOWAIT__SERVER__LISTEN", "127.0.0.1:2")
+        ]),
+        3
+    );
+}
+
+#[test]
+fn odd_things_are_noticed() {
+    let rows: &[(&str, &[(&str, &str)], &[&str])] = &[
+        (
+            "[retry]\nattempts = 2\nfloor = 1",
+            &[],
+            &["nowait.toml:2: retry: attempts, floor: accepted, has no effect in this version"],
+        ),
+        (
+            "[cache]\nshare = 'off'\n[batch]\nembeddings = false\nconcurrency = 2",
+            &[],
+            &[],
+        ),
+        (
+            "[models.a]\ntargets = ['sim/x']\nbalance = 'order'\nhedge = 'off'",
+            &[],
+            &[],
+        ),
+        (
+            "[models.a]\ntargets = ['sim/x', 'sim/y']",
+            &[],
+            &["nowait.toml:2: models.a.targets: has several"],
+        ),
+        (
+            "[providers.anthropic]\n[generate]\nclaude_model = 'claude-haiku-4-5'\n[models.a]\ntargets = ['anthropic/claude-3-5-haiku-20241022']",
+            &[],
+            &[
+                "nowait.toml:5: models.a.targets: claude-3-5-haiku-20241022 was retired by anthropic on 2026-02-19; claude-haiku-4-5 is named",
+            ],
+        ),
+        (
+            "",
+            &[("ANTHROPIC_API_KEY", "k")],
+            &["generate.claude_model: claude-3-5-haiku-20241022 was retired"],
+        ),
+        (
+            "[providers.anthropic]\nbase_url = 'https://h/v1'\n[generate]\nclaude_model = 'x'",
+            &[],
+            &[
+                "nowait.toml:2: providers.anthropic.base_url: ends in /v1, and Anthropic's paths begin with it; write \"https://h\"",
+            ],
+        ),
+        (
+            "[providers.x]\nbase_url = 'https://h'",
+            &[],
+            &["nowait.toml:2: providers.x.base_url: has no path, and OpenAI's has /v1"],
+        ),
+        (
+            "[providers.openai]\n[models.'openai/x']\ntargets = ['openai/y']",
+            &[],
+            &["nowait.toml:2: models.openai/x: is never used"],
+        ),
+        (
+            "[timeout]\ntotal = '5s'\nidle = '6s'",
+            &[],
+            &["nowait.toml:3: timeout.idle: is longer than total"],
+        ),
+        (
+            "[providers.openai]\n[sim]\nseed = 2",
+            &[],
+            &["nowait.toml:2: sim: shapes a provider that is not in use"],
+        ),
+        (
+            "[providers.ollama]\napi_key = 'k'",
+            &[],
+            &["nowait.toml:2: providers.ollama.api_key: is never sent"],
+        ),
+        (
+            "",
+            &[("REDIS_URL", "redis://:ses4me-0pen@h")],
+            &["REDIS_URL: cache.redis: accepted, has no effect"],
+        ),
+        (
+            "",
+            &[("AZURE_OPENAI_API_KEY", "k")],
+            &["AZURE_OPENAI_API_KEY: providers.azure: is set, but not AZURE_OPENAI_ENDPOINT"],
+        ),
+        (
+            "",
+            &[("ALL_PROXY", "socks5://h:1")],
+            &["ALL_PROXY: \"socks5://h:1\" is ignored"],
+        ),
+        ("[server]\nlisten = '0.0.0.0:1'\nauth = 'none'", &[], &[]),
+    ];
+    for (text, variables, expected) in rows {
+        let notices: Vec<_> = parse(text, variables)
+            .notices
+            .iter()
+            .map(Notice::to_string)
+            .collect();
+        assert_eq!(notices.len(), expected.len(), "{text} {notices:?}");
+        for (notice, expected) in notices.iter().zip(*expected) {
+            assert!(notice.contains(expected), "{notice}\nexpected {expected}");
+            assert!(!notice.contains("ses4me"));
+        }
+    }
+}
+
+#[test]
+fn keys_make_a_public_address_safe() {
+    let text = "[server]\nlisten = '0.0.0.0:4000'\n[[keys]]\nname = 'web'\nadmin = true\nmodels = ['gpt-*']\n\
+                hash = 'sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'";
+    let config = parse(text, &[]);
+    // The hash is that of "test".
+    let key = find_key(&config.keys, b"test").expect("the key that was configured");
+    assert_eq!((key.name.as_str(), key.admin), ("web", true));
+    assert!(key.allows("gpt-4o") && !key.allows("claude"));
+}
+
+#[test]
+fn the_reference_page_and_the_example_are_what_the_rows_say() {
+    for (path, text) in [
+        ("docs/configuration.md", reference::markdown()),
+        ("nowait.example.toml", reference::example()),
+    ] {
+        let full = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if std::env::var_os("NOWAIT_BLESS").is_some() {
+            std::fs::write(&full, &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(&full).unwrap_or_default();
+        assert!(
+            kept == text,
+            "{path} is old; run NOWAIT_BLESS=1 cargo test --lib config::"
+        );
+    }
+}
+
+#[test]
+fn the_example_means_the_defaults_and_shows_every_key() {
+    let example = reference::example();
+    let config = parse(&example, &[("OPENAI_API_KEY", "k")]);
+    let bare = parse("", &[("OPENAI_API_KEY", "k")]);
+    assert_eq!(config.server, bare.server);
+    assert_eq!(
+        (config.timeout, config.retry, config.hedge),
+        (bare.timeout, bare.retry, bare.hedge)
+    );
+    assert_eq!(
+        (config.cache, config.batch, config.generate),
+        (bare.cache, bare.batch, bare.generate)
+    );
+    assert_eq!((config.sim, config.tls), (bare.sim, bare.tls));
+    assert_eq!(config.providers[0].pool, bare.providers[0].pool);
+    // Commented out or not, every line is a key with a valid value.
+    let all: String = example
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.split(' ').nth(1) == Some("=") => {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let config = parse(&all, &[("OPENAI_API_KEY", "k")]);
+    assert_eq!((config.keys.len(), config.server.tls.is_some()), (1, true));
+    assert!(config.server.threads.is_some() && config.tls.ca_file.is_some());
+    assert_eq!(config.sim.faults.len(), 2);
+}
+
+/// A handful of lines that matter, put together at random: closer to what the
+/// parser and the checks share than random bytes are.
+fn lines() -> impl Strategy<Value = String> {
+    let line = prop::sample::select(vec![
+        "[server]",
+        "[providers.openai]",
+        "[providers.openai.pool]",
+        "[models.a]",
+        "[[keys]]",
+        "[sim]",
+        "[timeout]",
+        "[models.a.timeout]",
+        "[server.tls]",
+        "keys = 1",
+        "[providers]",
+        "openai = 'x'",
+        "listen = '${KEY}'",
+        "listen = '0.0.0.0:1'",
+        "api_key = '${KEY}'",
+        "base_url = 'http://${KEY}@h'",
+        "base_url = '${KEY}'",
+        "targets = ['${KEY}/x', 'sim/${KEY}']",
+        "targets = [1]",
+        "hedge = '${KEY}'",
+        "hash = '${KEY}'",
+        "name = 'n'",
+        "ttft = '${KEY}'",
+        "faults = ['${KEY}:1']",
+        "warm = 99999999999999999999",
+        "cert = 'x'",
+        "auth = { header = '${KEY}' }",
+        "headers = { a = '${KEY}' }",
+        "idle = 1e400",
+        "total = nan",
+        "x = \"\\u0000\"",
+        "tokens = 3",
+        "= 3",
+        "[",
+        "api_key = ${KEY}",
+        "redis = '${KEY}'",
+        "[cache]",
+    ]);
+    prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 600,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(2),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_bytes_give_a_configuration_or_problems(data in prop::collection::vec(any::<u8>(), 0..200)) {
+        fuzz(&data);
+    }
+
+    #[test]
+    fn any_lines_give_a_configuration_or_problems_and_show_no_secret(text in lines()) {
+        fuzz(text.as_bytes());
+    }
+}
