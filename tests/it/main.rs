@@ -1,0 +1,3 @@
+//! Tests of the whole, one file per subject, in one binary.
+
+mod repository;
