@@ -1,1 +1,3 @@
 //! Accepting callers: listeners, runtimes, TLS, drain.
+
+pub mod pages;

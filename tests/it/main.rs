@@ -1,5 +1,4 @@
-//! The one integration binary; each area is a module.
+//! Everything that is tested from outside: one binary, so that it links once.
 
-mod fuzz;
-mod golden;
 mod recordings;
+mod repository;
