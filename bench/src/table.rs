@@ -48,14 +48,22 @@ pub struct Table {
 impl Row {
     /// The middle of the rounds; `None` where nothing was measured.
     pub fn median(&self, column: usize) -> Option<f64> {
-        let mut values = self.columns.get(column)?.clone();
-        values.sort_unstable_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        match values.len() {
-            0 => None,
-            odd if odd % 2 == 1 => Some(values[middle]),
-            _ => Some((values[middle - 1] + values[middle]) / 2.0),
-        }
+        middle(self.columns.get(column)?.clone())
+    }
+
+    /// The middle of the ratios of one column to another, each taken within
+    /// its round: a machine that slows down for a while slows both.
+    pub fn paired(&self, column: usize, base: usize) -> Option<f64> {
+        let rounds = self
+            .columns
+            .get(column)?
+            .iter()
+            .zip(self.columns.get(base)?);
+        middle(
+            rounds
+                .filter_map(|(&ours, &base)| ratio(Some(ours), Some(base)))
+                .collect(),
+        )
     }
 
     /// The best of the rounds.
@@ -106,11 +114,9 @@ impl Table {
                 });
             }
             if let (Some(base), Some(ours)) = (base, ours) {
-                let ratio = |value: fn(&Row, usize) -> Option<f64>| {
-                    ratio(value(row, ours), value(row, base))
-                };
-                cells.push(match (ratio(Row::median), ratio(Row::best)) {
-                    (Some(median), Some(best)) => format!("{median:.2} ({best:.2})"),
+                let best = ratio(row.best(ours), row.best(base));
+                cells.push(match (row.paired(ours, base), best) {
+                    (Some(paired), Some(best)) => format!("{paired:.2} ({best:.2})"),
                     _ => "–".to_owned(),
                 });
                 cells.push(verdict(row, ours, base));
@@ -155,6 +161,16 @@ impl Table {
             header.extend(["nowait / nginx".to_owned(), "target".to_owned()]);
         }
         header
+    }
+}
+
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[at]),
+        _ => Some((values[at - 1] + values[at]) / 2.0),
     }
 }
 

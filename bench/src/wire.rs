@@ -199,14 +199,13 @@ impl Connection {
         self.keep = true;
         self.body = Body::UntilClose;
         for header in answer.headers.iter() {
-            if header.name.eq_ignore_ascii_case("content-length") {
+            if header.name.eq_ignore_ascii_case("content-length") && self.body == Body::UntilClose {
                 self.body = match std::str::from_utf8(header.value)?.trim().parse()? {
                     0 => Body::Done,
                     length => Body::Sized(length),
                 };
             } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                 self.body = Body::Chunk(0);
-                break;
             } else if header.name.eq_ignore_ascii_case("connection") {
                 self.keep = !header.value.eq_ignore_ascii_case(b"close");
             }
@@ -268,8 +267,9 @@ impl EventCount {
             self.events += u64::from(adjacent);
             rest = newline + 1;
         }
-        self.after_newline =
-            !piece.is_empty() && rest == piece.len() || piece.is_empty() && self.after_newline;
+        if let Some(&last) = piece.last() {
+            self.after_newline = last == b'\n';
+        }
         self.events - before
     }
 }

@@ -90,6 +90,10 @@ async fn count(options: &Options) -> Result<()> {
     let config = peers::nowait(address, responder.address);
     let running = peers::start_nowait(address, &config, &valgrind, setup).await?;
 
+    let mut connections = Vec::new();
+    for _ in 0..options.connections {
+        connections.push(Connection::open(address).await?);
+    }
     let call = load::chat(address);
     let stream = load::stream(
         address,
@@ -117,15 +121,9 @@ async fn count(options: &Options) -> Result<()> {
     .enumerate()
     {
         // What is made on first use is not what a call costs.
-        send(
-            &running,
-            request,
-            options.connections,
-            options.connections * 4,
-        )
-        .await?;
+        send(&mut connections, request, options.connections * 4).await?;
         control(&["--instr=on"], &running)?;
-        let sent = send(&running, request, options.connections, many).await?;
+        let sent = send(&mut connections, request, many).await?;
         control(&["--instr=off"], &running)?;
         control(&["--dump"], &running)?;
         let dump = format!("{}.{}", file.display(), number + 1);
@@ -136,29 +134,27 @@ async fn count(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Sends `many` requests over as many `connections` at once; how many it were.
+/// Sends `many` requests over all of `connections` at once; how many it were.
 async fn send(
-    running: &Running,
+    connections: &mut Vec<Connection>,
     request: &Arc<[u8]>,
-    connections: usize,
     many: usize,
 ) -> Result<usize> {
-    let each = many.div_ceil(connections.max(1));
+    let each = many.div_ceil(connections.len().max(1));
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        let (request, address) = (request.clone(), running.address);
+    for mut connection in connections.drain(..) {
+        let request = request.clone();
         workers.spawn(async move {
-            let mut connection = Connection::open(address).await?;
             for _ in 0..each {
                 connection.call(&request).await?;
             }
-            Ok::<_, nowait_bench::Error>(())
+            Ok::<_, nowait_bench::Error>(connection)
         });
     }
     while let Some(worker) = workers.join_next().await {
-        worker??;
+        connections.push(worker??);
     }
-    Ok(each * connections)
+    Ok(each * connections.len())
 }
 
 /// Tells callgrind something and waits until it has done it.
@@ -167,6 +163,7 @@ fn control(command: &[&str], running: &Running) -> Result<()> {
         .args(command)
         .arg(running.process.id().to_string())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .map_err(|error| format!("can't run callgrind_control (package valgrind): {error}"))?;
     if done.success() {
