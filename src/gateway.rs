@@ -1,1 +1,387 @@
-//! The page: the life of a request, from the caller's head to the closed ledger.
+//! The page: the life of a request, from the caller's head to the closed
+//! ledger.
+//!
+//! Each stage takes what it needs and returns what it made; nothing travels
+//! untyped. [`Gateway::run`] is the straight line, with `?` at every stage;
+//! [`Gateway::handle`] turns its one [`Error`] into a reply in the caller's
+//! dialect. A [`Gateway`] is one immutable snapshot of a configuration: a
+//! reload replaces it and never tears a request.
+
+pub mod attempt;
+pub mod auth;
+mod batch;
+mod call;
+pub mod drain;
+mod encoding;
+mod generate;
+mod headers;
+pub mod intake;
+pub mod ledger;
+pub mod models;
+mod plain;
+pub mod plan;
+mod raw;
+mod relay;
+pub mod reply;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header, request, response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use self::attempt::Limits;
+use self::auth::{Tenant, Tenants};
+use self::drain::Drain;
+use self::intake::{Endpoint, Flavour, Patience};
+use self::ledger::Ledger;
+use self::models::Catalogue;
+use self::plan::{Callee, Routes};
+use self::relay::{Form, Relay};
+use self::reply::{Answered, Reply};
+use crate::config::Config;
+use crate::error::{Error, Kind};
+use crate::metrics::Metrics;
+use crate::telemetry::AccessLog;
+use crate::upstream::{self, Body};
+
+/// The running process, whatever its configuration is at the moment.
+pub struct Instance {
+    /// Tells this process from any other nowait.
+    pub id: String,
+    /// What it adds to `Via`.
+    pub via: HeaderValue,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Where its access lines go.
+    pub log: AccessLog,
+    /// Where it is on its way to the end.
+    pub drain: Drain,
+    /// What providers have said they serve.
+    pub catalogue: Catalogue,
+    /// The name of a caller without a key.
+    nobody: Arc<str>,
+}
+
+impl Instance {
+    /// A process that has just begun.
+    pub fn new(metrics: Metrics, log: AccessLog) -> Arc<Self> {
+        let id = format!("{:016x}", fastrand::u64(..));
+        let via = HeaderValue::from_str(&format!("1.1 nowait-{id}"))
+            .expect("hexadecimal digits are a header's value");
+        Arc::new(Self {
+            id,
+            via,
+            metrics,
+            log,
+            drain: Drain::default(),
+            catalogue: Catalogue::default(),
+            nobody: "-".into(),
+        })
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One snapshot of a configuration, at work.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What the operator decided.
+    pub config: Config,
+    /// Who may call.
+    pub tenants: Tenants,
+    /// Where calls go.
+    pub routes: Routes,
+    /// The process it runs in.
+    pub instance: Arc<Instance>,
+}
+
+impl Gateway {
+    /// A gateway of `config`, whose providers can be called as `callees`.
+    pub fn new(config: Config, callees: Vec<Arc<Callee>>, instance: Arc<Instance>) -> Self {
+        Self {
+            tenants: Tenants::new(&config),
+            routes: Routes::new(&config, callees),
+            config,
+            instance,
+        }
+    }
+
+    /// Answers one request, whatever happens.
+    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
+        let (head, body) = request.into_parts();
+        let mut ledger = Box::new(Ledger::open(
+            &self.instance,
+            head.method.clone(),
+            head.uri.path(),
+            &head.headers,
+        ));
+        let endpoint = Endpoint::of(&head.method, head.uri.path());
+        let dialect = match &endpoint {
+            Ok(endpoint) => endpoint.dialect(&head.headers),
+            Err(_) => intake::dialect_of_unknown(head.uri.path(), &head.headers),
+        };
+        let outcome = match endpoint {
+            Ok(endpoint) => {
+                ledger.endpoint = endpoint.name();
+                Unpanicked(Box::pin(self.run(head, body, endpoint, &mut ledger))).await
+            }
+            Err(error) => Err(error),
+        };
+        let answered =
+            outcome.unwrap_or_else(|error| Answered::error(&error, dialect, &mut ledger));
+        answered.into_response(ledger, &self.instance)
+    }
+
+    /// Answers with one of nowait's own pages, booked like any request.
+    pub fn page(
+        &self,
+        head: &request::Parts,
+        name: &'static str,
+        make: impl FnOnce() -> Result<Answered, Error>,
+    ) -> Response<Reply> {
+        let method = head.method.clone();
+        let mut ledger = Box::new(Ledger::open(
+            &self.instance,
+            method,
+            head.uri.path(),
+            &head.headers,
+        ));
+        ledger.endpoint = name;
+        let made = make().unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
+        made.into_response(ledger, &self.instance)
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        head: request::Parts,
+        mut body: Incoming,
+        endpoint: Endpoint,
+        ledger: &mut Ledger,
+    ) -> Result<Answered, Error> {
+        headers::refuse_loops(&head.headers, &self.instance)?;
+        if self.instance.drain.is_draining() {
+            return Err(draining());
+        }
+        let tenant = self.tenants.authenticate(&head.headers)?;
+        ledger.authenticated(&tenant);
+        let caller = Caller::new(head, tenant)?;
+        match endpoint {
+            Endpoint::Call(format) => {
+                let body = self.read(&mut body, &caller, ledger).await?;
+                call::answer(self, caller, format, None, body, ledger).await
+            }
+            Endpoint::CallTo(format, provider) => {
+                let body = self.read(&mut body, &caller, ledger).await?;
+                call::answer(self, caller, format, Some(&provider), body, ledger).await
+            }
+            Endpoint::Generate(flavour) => {
+                let body = self.read(&mut body, &caller, ledger).await?;
+                self.generate(caller, flavour, &body, ledger).await
+            }
+            Endpoint::Batch => {
+                let body = self.read(&mut body, &caller, ledger).await?;
+                batch::answer(self, caller, &body, ledger).await
+            }
+            Endpoint::Models => models::list(self, intake::spoken_by(&caller.headers)),
+            Endpoint::Model(id) => models::one(self, &id, intake::spoken_by(&caller.headers)),
+            Endpoint::Raw { provider, rest } => {
+                raw::answer(self, caller, &provider, &rest, body, ledger).await
+            }
+        }
+    }
+
+    async fn generate(
+        &self,
+        caller: Caller,
+        flavour: Flavour,
+        body: &[u8],
+        ledger: &mut Ledger,
+    ) -> Result<Answered, Error> {
+        let fields = generate::fields(caller.query.as_deref(), body)?;
+        let ask = generate::Ask::read(&fields, "")?;
+        let shape = generate::shape(&caller.headers, &ask);
+        generate::answer(self, &caller, ask, flavour, shape, ledger).await
+    }
+
+    /// Reads a bounded body, and books the wait for it as the caller's.
+    async fn read(
+        &self,
+        body: &mut Incoming,
+        caller: &Caller,
+        ledger: &mut Ledger,
+    ) -> Result<Bytes, Error> {
+        let asked = Instant::now();
+        let total = caller.patience.total.unwrap_or(self.config.timeout.total);
+        let read = intake::read(body, self.config.server.max_body, ledger.started + total).await;
+        ledger.intake = asked.elapsed();
+        let bytes = read?;
+        ledger.bytes_in = bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    /// Sends one call upstream and takes the head of its answer.
+    async fn ask(
+        &self,
+        callee: &Arc<Callee>,
+        request: Request<Body>,
+        limits: Limits,
+        ledger: &mut Ledger,
+    ) -> Result<Asked, Error> {
+        ledger.planned();
+        let asked = Instant::now();
+        let response =
+            attempt::send(callee, request, &limits, &self.instance.drain, ledger).await?;
+        let (mut head, body) = response.into_parts();
+        headers::incoming(&mut head.headers, ledger);
+        Ok(Asked {
+            head,
+            body,
+            limits,
+            sent: ledger.timing.sent_at.unwrap_or(asked),
+            callee: Arc::clone(callee),
+            instance: Arc::clone(&self.instance),
+        })
+    }
+
+    fn callee(&self, name: &str) -> Result<&Arc<Callee>, Error> {
+        self.routes.callee(name).ok_or_else(|| {
+            let known: Vec<_> = self
+                .routes
+                .callees()
+                .iter()
+                .map(|callee| callee.provider.name.as_str())
+                .collect();
+            Error::new(
+                Kind::NotFound,
+                format!(
+                    "no provider is called `{}`: there are {}",
+                    name.chars().take(60).collect::<String>(),
+                    known.join(", ")
+                ),
+            )
+        })
+    }
+}
+
+fn draining() -> Error {
+    Error::new(
+        Kind::Overloaded,
+        "the gateway is shutting down: send the request again, to another replica if there is one",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+/// What is known of a caller beside its body.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who it is.
+    pub tenant: Tenant,
+    /// What it sent along; the gateway key may be among it.
+    pub headers: HeaderMap,
+    /// The query, without its question mark.
+    pub query: Option<String>,
+    /// The deadlines it set.
+    pub patience: Patience,
+    /// Whether it takes trailers.
+    pub takes_trailers: bool,
+}
+
+impl Caller {
+    fn new(head: request::Parts, tenant: Tenant) -> Result<Self, Error> {
+        Ok(Self {
+            tenant,
+            patience: Patience::of(&head.headers)?,
+            takes_trailers: intake::takes_trailers(head.version, &head.headers),
+            query: head.uri.query().map(str::to_owned),
+            headers: head.headers,
+        })
+    }
+
+    /// nowait itself, asking on its own account.
+    fn nobody(gateway: &Gateway) -> Self {
+        Self {
+            tenant: gateway.tenants.nobody(),
+            headers: HeaderMap::new(),
+            query: None,
+            patience: Patience::default(),
+            takes_trailers: false,
+        }
+    }
+}
+
+/// A call that has begun to answer.
+struct Asked {
+    head: response::Parts,
+    body: upstream::Incoming,
+    limits: Limits,
+    sent: Instant,
+    callee: Arc<Callee>,
+    instance: Arc<Instance>,
+}
+
+impl Asked {
+    fn is_event_stream(&self) -> bool {
+        self.head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.as_bytes().get(.."text/event-stream".len()))
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    }
+
+    /// Its body, to be passed on as `form`.
+    fn relay(self, form: Form, takes_trailers: bool) -> Relay {
+        Relay::new(
+            self.body,
+            form,
+            self.callee,
+            self.instance,
+            self.limits,
+            self.sent,
+            takes_trailers,
+        )
+    }
+}
+
+/// A future whose panic is its own request's error and nobody else's.
+struct Unpanicked<F>(Pin<Box<F>>);
+
+impl<T, F: Future<Output = Result<T, Error>>> Future for Unpanicked<F> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(reply::panicked(&*panic))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_own_request() {
+        let fails = Unpanicked(Box::pin(async {
+            if true {
+                panic!("a bug");
+            }
+            Ok(())
+        }));
+        let error = fails.await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal);
+        assert!(!error.message().contains("a bug"), "only the log is told");
+        assert!(format!("{error:?}").contains("a bug"));
+    }
+}

@@ -1,3 +1,5 @@
 //! The entry: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    nowait::cli::run()
+}

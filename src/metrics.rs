@@ -290,6 +290,7 @@ impl Metrics {
             duration: self.duration.get_or_create_owned(&labels),
             first_token: self.first_token.get_or_create_owned(&labels),
             per_token: self.per_token.get_or_create_owned(&labels),
+            own: self.own(operation.endpoint),
             input: tokens("input"),
             output: tokens("output"),
             provider: labels.gen_ai_provider_name,
@@ -340,8 +341,7 @@ impl Metrics {
             .inc();
     }
 
-    /// The histogram of nowait's own time on one endpoint.
-    pub fn own(&self, endpoint: &'static str) -> Histogram {
+    fn own(&self, endpoint: &'static str) -> Histogram {
         self.own.get_or_create_owned(&EndpointLabels { endpoint })
     }
 
@@ -406,6 +406,8 @@ pub struct Calls {
     pub first_token: Histogram,
     /// Seconds per output token after the first.
     pub per_token: Histogram,
+    /// Seconds of nowait's own until the reply's head.
+    pub own: Histogram,
     /// Tokens read by the model.
     pub input: Histogram,
     /// Tokens written by it.

@@ -17,6 +17,7 @@ pub use presets::{family, retired};
 pub use secret::Secret;
 
 use crate::dialect::Dialect;
+pub use crate::dialect::MaxTokensField;
 
 /// One provider, ready to be called.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,11 +104,26 @@ pub enum StreamUsage {
     Ask,
 }
 
-/// The field that carries a token limit in chat completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaxTokensField {
-    /// `max_tokens`: what compatible servers read.
-    MaxTokens,
-    /// `max_completion_tokens`: what OpenAI's newer models insist on.
-    MaxCompletionTokens,
-}
+/// The first parts of nowait's own paths: `/{provider}/…` must not hide them.
+/// `sim` is one too, and belongs to the simulated provider alone.
+pub const RESERVED_NAMES: &[&str] = &[
+    "v1",
+    "generate",
+    "generate_claude",
+    "docs",
+    "openapi.json",
+    "metrics",
+    "status",
+    "dashboard",
+    "cache",
+    "health",
+    "healthz",
+    "livez",
+    "readyz",
+    "chat",
+    "responses",
+    "completions",
+    "embeddings",
+    "models",
+    "messages",
+];

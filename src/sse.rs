@@ -6,8 +6,11 @@
 //! writes one. Lines end as the WHATWG standard allows: LF, CRLF or CR.
 
 mod framer;
+mod fuzz;
 
-pub use framer::{Framer, Frames, Piece, Run, fuzz_framer};
+pub use framer::{Framer, Frames, MAX_FRAME, Piece, Run};
+#[doc(hidden)]
+pub use fuzz::fuzz_framer;
 
 use std::borrow::Cow;
 
@@ -158,7 +161,8 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_the_standard_says() {
-        let rows: [(&[u8], Option<&[u8]>, Option<&[u8]>); 16] = [
+        type Row = (&'static [u8], Option<&'static [u8]>, Option<&'static [u8]>);
+        let rows: [Row; 16] = [
             (b"data: a\n\n", None, Some(b"a")),
             (b"data:a\n\n", None, Some(b"a")),
             (b"data:  a \n\n", None, Some(b" a ")),

@@ -1,21 +1,50 @@
-//! One authority with its pool of connections. Knows neither JSON nor dialects.
+//! One authority with its pool of connections: sends a request, hands back the
+//! head of the answer and its body as it comes.
+//!
+//! The idea: no call waits for a handshake that could have been done before,
+//! nor for another call's end as long as another connection may be opened.
+//! Knows neither JSON nor dialects; never repeats a request that may have been
+//! acted on, but for the one exception of [`Upstream::send`].
 
-pub mod body;
-pub mod cores;
-pub mod fault;
+mod body;
+mod connect;
+mod cores;
+mod dial;
+mod dns;
+mod fault;
+mod h1;
+mod h2;
+mod head;
+mod incoming;
+mod keeper;
+mod line;
+mod link;
 pub mod memory;
-pub mod origin;
-pub mod timing;
+mod origin;
+mod pool;
+mod proxy;
+mod timing;
+pub mod tls;
+mod wire;
 
-pub use body::Body;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::time::Instant;
+
+pub use body::{Body, Streamed};
 pub use cores::Cores;
 pub use fault::{Fault, FaultKind};
+pub use incoming::Incoming;
 pub use origin::{Origin, Proxy};
 pub use timing::{Protocol, Timing};
 
-use std::time::Duration;
+use crate::metrics;
+use pool::{Lease, Pool};
 
-use tokio::time::Instant;
+#[cfg(test)]
+mod tests;
 
 /// How an upstream is reached.
 #[derive(Clone, Debug, Default)]
@@ -39,13 +68,233 @@ pub enum Http {
     Two,
 }
 
+/// What an upstream's pool does.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections kept ready, over all cores.
+    pub warm: usize,
+    /// Which versions of HTTP to speak.
+    pub http: Http,
+    /// Streams used of an HTTP/2 connection, whatever more the peer allows.
+    pub max_streams_per_connection: usize,
+    /// Connections open at most, over all cores.
+    pub max_connections: usize,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// How long opening a connection may take: look-up, connect, proxy and TLS
+    /// together.
+    pub connect_timeout: Duration,
+    /// Whose certificates are believed.
+    pub trust: Arc<tls::Trust>,
+    /// What TLS origins are reached through.
+    pub proxy: Option<Proxy>,
+    /// Network or memory.
+    pub transport: Transport,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            warm: 2,
+            http: Http::Auto,
+            max_streams_per_connection: 90,
+            max_connections: 256,
+            idle_timeout: Duration::from_secs(90),
+            connect_timeout: Duration::from_secs(5),
+            trust: tls::Trust::new(tls::Roots::System, None),
+            proxy: None,
+            transport: Transport::Tcp,
+        }
+    }
+}
+
 /// How long one call may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For a connection to be opened: look-up, connect and handshakes
-    /// together, counted from when the call starts to wait.
+    /// For a connection to be opened, counted from when the call starts to
+    /// wait for one.
     pub connect: Duration,
     /// For a connection at all. How long the answer may take is the caller's
     /// to bound.
     pub deadline: Instant,
+}
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Open, lent or not.
+    pub open: usize,
+    /// Open and not in use.
+    pub idle: usize,
+    /// Idle and not used by any request yet.
+    pub warm: usize,
+    /// Requests on connections now.
+    pub streams: usize,
+}
+
+/// One authority with its pool of connections. Dropping it closes what is
+/// idle; answers that are being read come to their end.
+pub struct Upstream {
+    pool: Arc<Pool>,
+}
+
+impl Upstream {
+    /// An upstream without connections. Nothing is resolved, read or dialled
+    /// before [`Upstream::warm`] or the first request.
+    pub fn new(
+        origin: Origin,
+        options: Options,
+        cores: Cores,
+        metrics: metrics::Pool,
+    ) -> Arc<Self> {
+        let proxy = options.proxy.clone().filter(|_| origin.https);
+        let name = match &proxy {
+            Some(proxy) => dns::Name::new(&proxy.host, proxy.port),
+            None => dns::Name::new(&origin.host, origin.port),
+        };
+        let names = origin.names().ok();
+        let route = connect::Route {
+            transport: options.transport.clone(),
+            proxy,
+            trust: options.trust.clone(),
+            http: options.http,
+            name,
+            metrics: metrics.clone(),
+            origin,
+        };
+        Arc::new(Self {
+            pool: Pool::new(route, names, options, cores, metrics),
+        })
+    }
+
+    /// Where it is.
+    pub fn origin(&self) -> &Origin {
+        self.pool.origin()
+    }
+
+    /// Sends `request` and returns the head of its answer, with the body to
+    /// follow.
+    ///
+    /// The request's target may be in origin form (`/v1/x?y=z`); scheme,
+    /// authority and `host` are the upstream's. A connection that is ready is
+    /// used; otherwise the call waits for the first that is given back or
+    /// opened. Dropping the future, or the body before its end, cancels the
+    /// call at the peer.
+    ///
+    /// A request is sent again if the peer certainly did not act on it
+    /// (refused, or never written), up to three times; and once, on a new
+    /// connection, if the connection had been open before and ended with
+    /// nothing of the answer heard. A streamed body is sent again only if
+    /// nothing of it was taken.
+    ///
+    /// # Errors
+    /// What went wrong before the head. The wait for the head is not bounded
+    /// here.
+    pub async fn send(
+        &self,
+        mut request: Request<Body>,
+        timing: &mut Timing,
+        limits: Limits,
+    ) -> Result<Response<Incoming>, Fault> {
+        let pool = &self.pool;
+        let Some(names) = &pool.names else {
+            let what = format!("{:?} is not a host name", pool.origin().host);
+            return Err(Fault::new(FaultKind::Resolve, what));
+        };
+        head::prepare(&mut request, names);
+        let (mut unsent, mut fresh) = (0, false);
+        loop {
+            let ready = if fresh { None } else { pool.take() };
+            let reused = ready.is_some();
+            let lease = match ready {
+                Some(lease) => lease,
+                None => Box::pin(pool.wait(fresh, limits, timing)).await?,
+            };
+            let failed = match dispatch(lease, reused, request, timing).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            let Some(again) = failed.request else {
+                return Err(failed.fault);
+            };
+            if failed.unsent {
+                unsent += 1;
+                if unsent > 3 {
+                    return Err(failed.fault);
+                }
+                // Twice bad luck with what was there: no third time.
+                fresh |= unsent > 1;
+            } else if std::mem::replace(&mut fresh, true) {
+                return Err(failed.fault);
+            }
+            tracing::debug!(upstream = %pool.origin(), error = ?failed.fault, "sending again");
+            pool.metrics.resends.inc();
+            request = again;
+        }
+    }
+
+    /// Starts to keep spares. To be called within a runtime.
+    pub fn warm(&self) {
+        keeper::Keeper::start(&self.pool);
+    }
+
+    /// Returns when the spares are up, or one could not be opened. Needs
+    /// [`Upstream::warm`].
+    pub async fn ready(&self) {
+        self.pool.keeper.ready().await;
+    }
+
+    /// Counts the connections, and sets the gauges of the metrics to what was
+    /// counted. To be called when metrics are asked for: the plain path does
+    /// not keep them up to date.
+    pub fn gauges(&self) -> Gauges {
+        let gauges = self.pool.count();
+        let metrics = &self.pool.metrics;
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.open.set(number(gauges.open));
+        metrics.idle.set(number(gauges.idle));
+        metrics.warm.set(number(gauges.warm));
+        metrics.streams.set(number(gauges.streams));
+        gauges
+    }
+
+    /// Closes what is idle now, and what is lent when it is given back.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upstream({})", self.pool.origin())
+    }
+}
+
+/// Hands the request to its connection and notes when.
+async fn dispatch(
+    lease: Lease,
+    ready: bool,
+    request: Request<Body>,
+    timing: &mut Timing,
+) -> Result<Response<Incoming>, h1::Failed> {
+    let link = lease.link();
+    let reused = !link.begin() || ready;
+    timing.reused = reused;
+    timing.sends += 1;
+    timing.protocol = Some(link.protocol);
+    timing.sent_at = Some(Instant::now());
+    let answer = match lease {
+        Lease::One(lease) => lease.send(request, reused).await,
+        Lease::Two(lease) => lease.send(request, reused).await,
+    };
+    if answer.is_ok() {
+        timing.head_at = Some(Instant::now());
+    }
+    answer
 }

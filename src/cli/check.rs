@@ -2,13 +2,13 @@
 //! understood where nothing is.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{Args, AuthMode, Config, Environment, Source};
+use super::ConfigArgs;
+use crate::config::{self, AuthMode, Config, Environment, Source};
 use crate::provider::Provider;
 
-/// Check a configuration without running it.
+/// What `check` takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = "\
 Looks for NOWAIT_CONFIG, ./nowait.toml and /etc/nowait/nowait.toml where no file is named.
@@ -16,22 +16,17 @@ Exits 0 where the configuration can be used (warnings or not) and 1 where it can
 
 Example:
   nowait check --config nowait.toml")]
-pub struct Check {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 /// Writes one line per problem and warning, or what was understood.
 ///
 /// # Errors
 /// Those of writing.
-pub fn run(check: &Check, env: &Environment, out: &mut dyn Write) -> io::Result<ExitCode> {
-    let args = Args {
-        config: check.config.clone(),
-        listen: None,
-    };
-    match Config::load(&args, env) {
+pub(super) fn run(args: &Args, env: &Environment, out: &mut dyn Write) -> io::Result<ExitCode> {
+    match Config::load(&config::Args::from(&args.config), env) {
         Ok(config) => {
             for notice in &config.notices {
                 writeln!(out, "warning: {notice}")?;
@@ -109,12 +104,13 @@ mod tests {
     fn told(text: &str) -> (bool, String) {
         let path = std::env::temp_dir().join(format!("nowait-check-{}.toml", fastrand::u64(..)));
         std::fs::write(&path, text).expect("a writable folder");
-        let check = Check {
-            config: Some(path.clone()),
+        let config = Some(path.clone());
+        let args = Args {
+            config: ConfigArgs { config },
         };
         let env = Environment::from_iter([("OPENAI_API_KEY", "ses4me")]);
         let mut out = Vec::new();
-        let code = run(&check, &env, &mut out).expect("a vector takes everything");
+        let code = run(&args, &env, &mut out).expect("a vector takes everything");
         let _ = std::fs::remove_file(&path);
         let out = String::from_utf8(out).expect("text");
         assert!(!out.contains("ses4me"), "{out}");

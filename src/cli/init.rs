@@ -11,39 +11,39 @@ use std::process::ExitCode;
 use crate::config::{Environment, reference};
 use crate::provider::presets::{PRESETS, Preset};
 
-/// Write a commented nowait.toml from the keys found in the environment.
+/// What `init` takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = "\
 Example:
   OPENAI_API_KEY=sk-… nowait init
   nowait init --stdout")]
-pub struct Init {
+pub(super) struct Args {
     /// The file to write [default: nowait.toml]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Write over a file that is there
     #[arg(long)]
-    pub force: bool,
+    force: bool,
     /// Print it instead
     #[arg(long, conflicts_with_all = ["force", "config"])]
-    pub stdout: bool,
+    stdout: bool,
 }
 
 /// Writes the file, or prints it, and says what to do next.
 ///
 /// # Errors
 /// Those of printing; that the file cannot be written is told and exits 1.
-pub fn run(init: &Init, env: &Environment, out: &mut dyn Write) -> io::Result<ExitCode> {
+pub(super) fn run(args: &Args, env: &Environment, out: &mut dyn Write) -> io::Result<ExitCode> {
     let text = configuration(env);
-    if init.stdout {
+    if args.stdout {
         out.write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let path = init
+    let path = args
         .config
         .clone()
         .unwrap_or_else(|| PathBuf::from("nowait.toml"));
-    let opened = if init.force {
+    let opened = if args.force {
         File::create(&path)
     } else {
         // Not "look, then write": what appears in between would be lost.
@@ -178,14 +178,14 @@ mod tests {
     fn a_file_that_is_there_stays() {
         let path = std::env::temp_dir().join(format!("nowait-init-{}.toml", fastrand::u64(..)));
         let init = |force| {
-            let init = Init {
+            let args = Args {
                 config: Some(path.clone()),
                 force,
                 stdout: false,
             };
             let mut out = Vec::new();
             let code =
-                run(&init, &Environment::default(), &mut out).expect("a vector takes everything");
+                run(&args, &Environment::default(), &mut out).expect("a vector takes everything");
             (
                 code == ExitCode::SUCCESS,
                 String::from_utf8(out).expect("text"),

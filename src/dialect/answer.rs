@@ -1,8 +1,17 @@
 //! What an unstreamed answer says of itself, beside the answer.
+//!
+//! The body itself is passed on untouched; this reads its usage and, where
+//! asked, its id, model and finish reason. Nothing here fails: a body that
+//! says nothing readable has told nothing.
 
-use super::{Finish, Format, Usage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-/// See [`read`].
+use super::json::{self, Count, text};
+use super::watch::incomplete_reason;
+use super::{Finish, Format, Usage, usage};
+
+/// What [`read`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The provider's id of the answer.
@@ -15,14 +24,242 @@ pub struct Told {
     pub usage: Option<Usage>,
 }
 
-/// Reads a whole body.
+/// Reads what a whole body says of itself.
 pub fn read(format: Format, body: &[u8]) -> Told {
-    let _ = (format, body);
-    Told::default()
+    let Some(answer) = outline(body) else {
+        return Told::default();
+    };
+    Told {
+        id: text(answer.id).map(Into::into),
+        model: text(answer.model).map(Into::into),
+        finish: answer.finish(format),
+        usage: answer.usage(format),
+    }
 }
 
-/// Reads only the usage of a whole body; cheaper than [`read`].
+/// Reads only the usage of a whole body.
+///
+/// Most bodies end with it, so the end is tried first: an embeddings answer
+/// is hundreds of kilobytes of numbers that needn't be read.
 pub fn usage_of(format: Format, body: &[u8]) -> Option<Usage> {
-    let _ = (format, body);
-    None
+    if format != Format::CountTokens
+        && let Some(raw) = closing_usage(body)
+    {
+        return read_usage(format, raw);
+    }
+    outline(body)?.usage(format)
+}
+
+/// The value of a top-level `usage` that is the last field of `body`.
+///
+/// A key with its quotes and a colon isn't inside a string (its quotes would
+/// be escaped there), and with one closing brace after its value it can only
+/// be the top level's.
+fn closing_usage(body: &[u8]) -> Option<&str> {
+    const KEY: &[u8] = b"\"usage\"";
+    let at = memchr::memmem::rfind(body, KEY)?;
+    let rest = body[at + KEY.len()..].trim_ascii_start();
+    let value = std::str::from_utf8(rest.strip_prefix(b":")?).ok()?;
+    let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
+    let usage = values.next()?.ok()?;
+    let after = value[values.byte_offset()..].trim_ascii();
+    (after == "}").then(|| usage.get())
+}
+
+fn read_usage(format: Format, raw: &str) -> Option<Usage> {
+    match format {
+        Format::Messages | Format::CountTokens => usage::anthropic(raw),
+        Format::Chat | Format::Responses | Format::Completions | Format::Embeddings => {
+            usage::openai(raw)
+        }
+    }
+}
+
+fn outline(body: &[u8]) -> Option<Outline<'_>> {
+    json::read(simdutf8::basic::from_utf8(body).ok()?)
+}
+
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    incomplete_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    input_tokens: Option<Count>,
+}
+
+impl Outline<'_> {
+    fn usage(&self, format: Format) -> Option<Usage> {
+        if format == Format::CountTokens {
+            return self.input_tokens.map(|count| Usage {
+                input: count.0,
+                ..Usage::default()
+            });
+        }
+        read_usage(format, self.usage?.get())
+    }
+
+    fn finish(&self, format: Format) -> Option<Finish> {
+        let word = match format {
+            Format::Chat | Format::Completions => first_finish_reason(self.choices?),
+            Format::Messages => text(self.stop_reason).map(Into::into),
+            Format::Responses => return self.response_finish(),
+            Format::Embeddings | Format::CountTokens => None,
+        };
+        word.as_deref().map(Finish::from_word)
+    }
+
+    fn response_finish(&self) -> Option<Finish> {
+        let status = text(self.status)?;
+        Some(match &*status {
+            "incomplete" => self
+                .incomplete_details
+                .and_then(incomplete_reason)
+                .unwrap_or(Finish::Length),
+            "completed" if self.output.is_some_and(calls_a_function) => Finish::ToolCalls,
+            status => Finish::from_word(status),
+        })
+    }
+}
+
+fn first_finish_reason(choices: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Choice<'a> {
+        #[serde(borrow)]
+        finish_reason: Option<&'a RawValue>,
+    }
+    let choices: Vec<Choice<'_>> = json::read(choices.get())?;
+    text(choices.first()?.finish_reason).map(Into::into)
+}
+
+fn calls_a_function(output: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<&'a RawValue>,
+    }
+    let items: Vec<Item<'_>> = json::read(output.get()).unwrap_or_default();
+    items.iter().any(|item| {
+        matches!(
+            text(item.kind).as_deref(),
+            Some("function_call" | "custom_tool_call")
+        )
+    })
+}
+
+/// Fuzz body: the first byte chooses the format, the rest is a body. Panics
+/// where the short cut to the usage disagrees with reading a valid body whole.
+#[doc(hidden)]
+pub fn fuzz_answer(input: &[u8]) {
+    let Some((&choice, body)) = input.split_first() else {
+        return;
+    };
+    let format = Format::ALL[usize::from(choice) % Format::ALL.len()];
+    let (short, whole) = (usage_of(format, body), read(format, body).usage);
+    if outline(body).is_some() {
+        assert_eq!(short, whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn took(input: u64, output: u64) -> Option<Usage> {
+        Some(Usage {
+            input,
+            output,
+            ..Usage::default()
+        })
+    }
+
+    #[test]
+    fn every_format_tells_its_usage_and_finish() {
+        let rows = [
+            (
+                Format::Chat,
+                r#"{"id":"c1","model":"m","choices":[{"finish_reason":"length","message":{"content":"x"}}],
+                    "usage":{"prompt_tokens":3,"completion_tokens":2}}"#,
+                took(3, 2),
+                Some(Finish::Length),
+            ),
+            (
+                Format::Completions,
+                r#"{"id":"c1","usage":{"prompt_tokens":3,"completion_tokens":2},
+                    "choices":[{"text":"\"usage\":{\"prompt_tokens\":9}}","finish_reason":"stop"}]}"#,
+                took(3, 2),
+                Some(Finish::Stop),
+            ),
+            (
+                Format::Responses,
+                r#"{"status":"completed","output":[{"type":"function_call"}],
+                    "usage":{"input_tokens":3,"output_tokens":2},"metadata":{"usage":{"input_tokens":9}}}"#,
+                took(3, 2),
+                Some(Finish::ToolCalls),
+            ),
+            (
+                Format::Responses,
+                r#"{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"usage":null}"#,
+                None,
+                Some(Finish::ContentFilter),
+            ),
+            (
+                Format::Messages,
+                r#"{"type":"message","stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":2},
+                    "content":[{"type":"tool_use","input":{"usage":{"input_tokens":9}}}]}"#,
+                took(3, 2),
+                Some(Finish::ToolCalls),
+            ),
+            (
+                Format::Embeddings,
+                r#"{"data":[{"embedding":[0.1,0.2]}],"usage":{"prompt_tokens":3,"total_tokens":3}}"#,
+                took(3, 0),
+                None,
+            ),
+            (
+                Format::CountTokens,
+                r#"{"input_tokens":3}"#,
+                took(3, 0),
+                None,
+            ),
+            (Format::Chat, r#"{"error":{"message":"no"}}"#, None, None),
+            (Format::Chat, "<html>", None, None),
+            (Format::Chat, "", None, None),
+            (
+                Format::Chat,
+                r#""usage":{"prompt_tokens":1}}"#,
+                took(1, 0),
+                None,
+            ),
+        ];
+        for (format, body, usage, finish) in rows {
+            assert_eq!(usage_of(format, body.as_bytes()), usage, "{body}");
+            let told = read(format, body.as_bytes());
+            assert_eq!(told.finish, finish, "{body}");
+            if serde_json::from_str::<serde_json::Value>(body).is_ok() {
+                assert_eq!(told.usage, usage, "{body}");
+            }
+        }
+        let told = read(Format::Chat, rows_body());
+        assert_eq!(
+            (told.id.as_deref(), told.model.as_deref()),
+            (Some("c1"), Some("m"))
+        );
+    }
+
+    fn rows_body() -> &'static [u8] {
+        br#"{"id":"c1","object":"chat.completion","model":"m","choices":[]}"#
+    }
 }

@@ -212,8 +212,8 @@ fn flag(raw: Option<&RawValue>, path: &'static str) -> Result<bool, Fault> {
 fn usage_option(raw: &str) -> Result<Option<&RawValue>, Fault> {
     #[derive(serde::Deserialize)]
     struct Options<'a> {
-        #[serde(borrow)]
-        include_usage: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        include_usage: Present<'a>,
     }
     if raw == "null" {
         return Ok(None);
@@ -225,7 +225,18 @@ fn usage_option(raw: &str) -> Result<Option<&RawValue>, Fault> {
         param: Some("stream_options"),
         message: "stream_options has include_usage twice; send it once".to_owned(),
     })?;
-    Ok(options.include_usage)
+    Ok(options.include_usage.0)
+}
+
+/// A value as written, a null included, which `Option` by itself takes for an
+/// absent one.
+#[derive(Default)]
+struct Present<'a>(Option<&'a RawValue>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Present<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::Deserialize::deserialize(deserializer).map(|raw| Self(Some(raw)))
+    }
 }
 
 fn wrong_type(path: &'static str, wanted: &str, raw: &str) -> Fault {
@@ -340,6 +351,39 @@ impl Visitor<'_> for KeySeed {
             _ => Key::Other,
         })
     }
+}
+
+/// Fuzz body: the first byte is the length of a model name, the name follows,
+/// the rest is a body. Panics where a body that was understood isn't the same
+/// after a splice but for its model, or an edited one isn't understood.
+#[doc(hidden)]
+pub fn fuzz_peek(input: &[u8]) {
+    let Some((&length, rest)) = input.split_first() else {
+        return;
+    };
+    let (name, body) = rest.split_at(usize::from(length).min(rest.len()));
+    let name = match String::from_utf8_lossy(name) {
+        name if name.is_empty() => "m".to_owned(),
+        name => name.into_owned(),
+    };
+    let Ok(before) = peek(body) else { return };
+    serde_json::from_slice::<IgnoredAny>(body).expect("a peeked body is JSON");
+    let asked = peek(&ask_usage(body, &before, Some(&name))).expect("an edited body");
+    assert!(asked.include_usage);
+    assert_eq!(asked.stream, before.stream);
+    assert_eq!(asked.model.is_some(), before.model.is_some());
+    let Some(field) = before.model.clone() else {
+        return;
+    };
+    assert_eq!(asked.model.map(|model| model.value), Some(name.clone()));
+    let body = Bytes::copy_from_slice(body);
+    let parts = splice(&body, field.span.clone(), &name);
+    assert_eq!(parts[0], body[..field.span.start]);
+    assert_eq!(parts[2], body[field.span.end..]);
+    let after = peek(&parts.concat()).expect("a spliced body");
+    assert_eq!(after.stream, before.stream);
+    assert_eq!(after.include_usage, before.include_usage);
+    assert_eq!(after.model.map(|model| model.value), Some(name));
 }
 
 #[cfg(test)]

@@ -4,12 +4,21 @@
 //! parsed; JSON is read only in frames that may carry usage, an end or an
 //! error. What a watch doesn't understand it ignores: it never judges a frame.
 
+mod chat;
+mod messages;
+mod responses;
+mod scan;
+
+pub(super) use responses::incomplete_reason;
+
 use super::{Finish, Format, Usage};
+use crate::sse::Fields;
 
 /// What one frame was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// It carries some of the answer: text, reasoning, a tool call.
+    /// It carries some of the answer: text, reasoning, a tool call. A chunk
+    /// that only names the role, or opens an empty block, doesn't.
     pub content: bool,
     /// It is the format's terminal event.
     pub end: bool,
@@ -25,13 +34,14 @@ pub struct Seen {
 pub enum Ending {
     /// Nothing that ends it was seen: should the bytes end here, it was cut.
     Open,
-    /// A finish reason was seen but no terminal event. Some compatible
-    /// servers leave `[DONE]` out: should the bytes end here the caller has
-    /// the answer, but it isn't proven whole.
+    /// A finish reason was seen but no terminal event; chat and completions
+    /// only. Some compatible servers leave `[DONE]` out: should the bytes end
+    /// here in good order the caller has the answer, though it isn't proven
+    /// whole (another choice may have been on its way), so it isn't kept.
     Implied,
     /// Its terminal event was seen.
     Terminal,
-    /// The provider reported an error.
+    /// The provider reported an error, whatever came after it.
     Failed,
 }
 
@@ -39,39 +49,83 @@ pub enum Ending {
 #[derive(Clone, Debug)]
 pub struct Watch {
     format: Format,
-    usage: Option<Usage>,
-    finish: Option<Finish>,
     ending: Ending,
-    /// Content events, and the bytes of their text as escaped on the wire.
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+    /// Whether `usage` is the last word and not a first report.
+    usage_final: bool,
+    id: Option<Box<str>>,
+    model: Option<Box<str>>,
+    /// Frames with content.
     events: u64,
+    /// Bytes of their text, as escaped on the wire.
     text: u64,
+    /// Frames with data.
     frames: u64,
+    /// Whether a Responses stream called a function: it says "completed" of
+    /// that too.
+    called: bool,
 }
 
 impl Watch {
-    /// A watch at the start of a stream of `format`.
+    /// A watch at the start of a stream of `format`. Formats without streams
+    /// are taken as their dialect's usual one.
     pub fn new(format: Format) -> Self {
         Self {
             format,
-            usage: None,
-            finish: None,
             ending: Ending::Open,
+            finish: None,
+            usage: None,
+            usage_final: false,
+            id: None,
+            model: None,
             events: 0,
             text: 0,
             frames: 0,
+            called: false,
         }
     }
 
-    /// Takes the next frame.
+    /// Takes the next frame, complete or (the last one of a stream) without
+    /// its closing blank line.
     pub fn see(&mut self, frame: &[u8]) -> Seen {
-        let _ = frame;
-        Seen::default()
+        let fields = Fields::of(frame);
+        let Some(data) = fields.data else {
+            return Seen::default();
+        };
+        self.frames += 1;
+        let seen = match self.format {
+            Format::Chat | Format::Completions | Format::Embeddings => {
+                chat::see(self, fields.event, &data)
+            }
+            Format::Responses => responses::see(self, fields.event, &data),
+            Format::Messages | Format::CountTokens => messages::see(self, fields.event, &data),
+        };
+        self.note(seen);
+        seen
     }
 
-    /// Takes the first part of a frame too large to be held.
+    /// Takes the first part of a frame too large to be held; its later parts
+    /// need not be shown. Only its kind is known then, not its usage.
     pub fn see_part(&mut self, opening: &[u8]) -> Seen {
-        let _ = opening;
-        Seen::default()
+        let fields = Fields::of(opening);
+        self.frames += 1;
+        let seen = match self.format {
+            Format::Chat | Format::Completions | Format::Embeddings => Seen {
+                content: fields.data.is_some(),
+                ..Seen::default()
+            },
+            Format::Responses | Format::Messages | Format::CountTokens => {
+                let data = fields.data.unwrap_or_default();
+                match fields.event.or_else(|| scan::leading_type(&data)) {
+                    None => Seen::default(),
+                    Some(name) if self.format == Format::Responses => responses::kind(name),
+                    Some(name) => messages::kind(name),
+                }
+            }
+        };
+        self.note(seen);
+        seen
     }
 
     /// How the stream stands now.
@@ -79,9 +133,25 @@ impl Watch {
         self.ending
     }
 
-    /// What the call took: as reported, else estimated from what was streamed.
+    /// What the call took: as reported, else with `output` estimated from
+    /// what was streamed. `None` as long as there is neither.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        match self.usage {
+            Some(usage) if self.usage_final => Some(usage),
+            // A stream cut before its last report: the first one has the
+            // input, and 1 to 5 for the output.
+            Some(usage) => Some(Usage {
+                output: usage.output.max(self.estimate()),
+                estimated: true,
+                ..usage
+            }),
+            None if self.events == 0 => None,
+            None => Some(Usage {
+                output: self.estimate(),
+                estimated: true,
+                ..Usage::default()
+            }),
+        }
     }
 
     /// Why the answer ended, if that was seen.
@@ -89,13 +159,87 @@ impl Watch {
         self.finish
     }
 
+    /// The provider's id of the answer, if a frame that was read had it.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The model the provider says it uses, if a frame that was read had it.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// The number of content events seen.
     pub fn content_events(&self) -> u64 {
         self.events
     }
 
-    /// The next `sequence_number` of a Responses stream.
+    /// The next `sequence_number` of a Responses stream, whose events are
+    /// numbered from 0.
     pub fn next_sequence_number(&self) -> u64 {
         self.frames
     }
+
+    fn note(&mut self, seen: Seen) {
+        self.events += u64::from(seen.content);
+        if seen.error {
+            self.ending = Ending::Failed;
+        } else if seen.end && self.ending != Ending::Failed {
+            self.ending = Ending::Terminal;
+        }
+    }
+
+    /// Tokens by two rules of thumb: four bytes of text each, and no event
+    /// without one. The larger, since either alone comes out too small: the
+    /// first for short words and tool calls, the second for providers that
+    /// send several tokens at once.
+    fn estimate(&self) -> u64 {
+        self.text.div_ceil(4).max(self.events)
+    }
+
+    fn report(&mut self, usage: Option<Usage>, last: bool) {
+        let Some(later) = usage else { return };
+        self.usage = Some(match self.usage {
+            Some(earlier) => earlier.merged(later),
+            None => later,
+        });
+        self.usage_final |= last;
+    }
+
+    /// Keeps the first id and model told.
+    fn name(&mut self, id: Option<&str>, model: Option<&str>) {
+        if self.id.is_none() {
+            self.id = id.filter(|id| !id.is_empty()).map(Box::from);
+        }
+        if self.model.is_none() {
+            self.model = model.filter(|model| !model.is_empty()).map(Box::from);
+        }
+    }
 }
+
+/// Fuzz body: the first byte chooses the format; the rest is a stream. Panics
+/// only where the watch does, or where what it says contradicts itself.
+#[doc(hidden)]
+pub fn fuzz_watch(input: &[u8]) {
+    let Some((&choice, stream)) = input.split_first() else {
+        return;
+    };
+    let mut watch = Watch::new(Format::ALL[usize::from(choice) % Format::ALL.len()]);
+    let mut framer = crate::sse::Framer::new(512);
+    framer.push(bytes::Bytes::copy_from_slice(stream));
+    let mut contents = 0;
+    while let Some(run) = framer.next_run() {
+        if run.opens_part {
+            contents += u64::from(watch.see_part(&run.bytes).content);
+        }
+        for frame in run.frames() {
+            contents += u64::from(watch.see(frame).content);
+        }
+    }
+    contents += u64::from(watch.see(&framer.rest()).content);
+    assert_eq!(watch.content_events(), contents);
+    assert!(contents == 0 || watch.usage().is_some());
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,10 @@ use crate::error::Source;
 pub type Streamed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Source> + Send>>;
 
 /// What a request carries.
+#[derive(Default)]
 pub enum Body {
     /// Nothing.
+    #[default]
     Empty,
     /// Up to three pieces, sent in order: before the model's name, the name,
     /// and after it. Empty pieces are skipped.
@@ -92,12 +94,6 @@ impl http_body::Body for Body {
             }
             Self::Stream(body) => body.size_hint(),
         }
-    }
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Self::Empty
     }
 }
 

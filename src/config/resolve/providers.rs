@@ -16,33 +16,9 @@ use crate::config::units::{Invalid, quoted};
 use crate::dialect::Dialect;
 use crate::provider::presets::{GEMINI_NATIVE_URL, PRESETS, Preset, SIM, Scheme, preset};
 use crate::provider::{
-    Auth, BaseUrl, HttpVersion, InvalidBaseUrl, MaxTokensField, PoolOptions, Provider, Secret,
-    StreamUsage, redacted,
+    Auth, BaseUrl, HttpVersion, InvalidBaseUrl, MaxTokensField, PoolOptions, Provider,
+    RESERVED_NAMES, Secret, StreamUsage, redacted,
 };
-
-/// The first parts of nowait's own paths: `/{provider}/…` must not hide them.
-/// `sim` is one too, and belongs to the simulated provider alone.
-const RESERVED: &[&str] = &[
-    "v1",
-    "generate",
-    "generate_claude",
-    "docs",
-    "openapi.json",
-    "metrics",
-    "status",
-    "dashboard",
-    "cache",
-    "health",
-    "healthz",
-    "livez",
-    "readyz",
-    "chat",
-    "responses",
-    "completions",
-    "embeddings",
-    "models",
-    "messages",
-];
 
 /// The providers, in the order they were named; empty only with a problem
 /// reported.
@@ -110,7 +86,7 @@ fn provider(name: &str, section: &Section<'_>, env: &Environment) -> Option<Prov
 
 /// Why a provider cannot be called this.
 fn unfit(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) {
+    if RESERVED_NAMES.contains(&name) {
         return Some(format!(
             "is the name of a path of nowait's own and cannot be a provider's; call it my-{}",
             name.trim_end_matches(".json")

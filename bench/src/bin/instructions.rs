@@ -1,0 +1,199 @@
+//! How many instructions one call executes in nowait, and in which stage.
+//!
+//! Instructions don't depend on who else uses the machine, so they are what a
+//! change is judged by; `bench/overhead` then says what they cost in time.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+
+use nowait_bench::callgrind::Profile;
+use nowait_bench::load;
+use nowait_bench::peers::{self, Running, Setup};
+use nowait_bench::process::{self, Cores, Folder};
+use nowait_bench::responder::{Responder, Stream};
+use nowait_bench::wire::Connection;
+use nowait_bench::{Result, unless_stopped};
+
+/// Counts the instructions per call under callgrind, by stage.
+///
+/// Example: bench/instructions --calls 2000 --functions 20
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Unstreamed calls to count over (streams: an eighth of them)
+    #[arg(long, default_value_t = 2000)]
+    calls: usize,
+    /// Connections they come over: more of them share a wake-up
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    /// Show this many functions as well
+    #[arg(long, default_value_t = 0)]
+    functions: usize,
+    /// Keep callgrind's files in this folder, for callgrind_annotate
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// The nowait binary [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    nowait: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let counted = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into);
+    match counted.and_then(|runtime| runtime.block_on(unless_stopped(count(&options)))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn count(options: &Options) -> Result<()> {
+    let beside = std::env::current_exe()?.with_file_name("nowait");
+    let nowait = options.nowait.clone().unwrap_or(beside);
+    let folder = Folder::new()?;
+    let kept = options
+        .keep
+        .clone()
+        .unwrap_or_else(|| folder.path().to_owned());
+    std::fs::create_dir_all(&kept)?;
+    let file = std::path::absolute(kept.join("callgrind.out"))?;
+    let responder = Responder::start()?;
+    let address = process::free_address()?;
+    // One core: one runtime, as in the overhead table.
+    let core = Cores::find()?.map(|cores| cores.proxy);
+    let setup = Setup {
+        upstream: responder.address,
+        core,
+        folder: folder.path(),
+        nowait: &nowait,
+        nginx_log: false,
+    };
+    let out = format!("--callgrind-out-file={}", file.display());
+    let valgrind = [
+        "valgrind",
+        "--tool=callgrind",
+        "--instr-atstart=no",
+        "--collect-systime=yes",
+        "--quiet",
+        &out,
+    ];
+    let config = peers::nowait(address, responder.address);
+    let running = peers::start_nowait(address, &config, &valgrind, setup).await?;
+
+    let mut connections = Vec::new();
+    for _ in 0..options.connections {
+        connections.push(Connection::open(address).await?);
+    }
+    let call = load::chat(address);
+    let stream = load::stream(
+        address,
+        Stream {
+            events: 64,
+            gap: Duration::ZERO,
+            hold: false,
+        },
+    );
+    let paced = load::stream(
+        address,
+        Stream {
+            events: 64,
+            gap: Duration::from_millis(5),
+            hold: false,
+        },
+    );
+    let streams = options.calls.div_ceil(8);
+    for (number, (what, request, many)) in [
+        ("an unstreamed 1 KiB chat call", &call, options.calls),
+        ("a stream of 64 events back to back", &stream, streams),
+        ("a stream of 64 events 5 ms apart", &paced, streams),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // What is made on first use is not what a call costs.
+        send(&mut connections, request, options.connections * 4).await?;
+        control(&["--instr=on"], &running)?;
+        let sent = send(&mut connections, request, many).await?;
+        control(&["--instr=off"], &running)?;
+        control(&["--dump"], &running)?;
+        let dump = format!("{}.{}", file.display(), number + 1);
+        let text =
+            std::fs::read_to_string(&dump).map_err(|error| format!("reading {dump}: {error}"))?;
+        print(what, sent, &Profile::read(&text), options.functions);
+    }
+    Ok(())
+}
+
+/// Sends `many` requests over all of `connections` at once; how many it were.
+async fn send(
+    connections: &mut Vec<Connection>,
+    request: &Arc<[u8]>,
+    many: usize,
+) -> Result<usize> {
+    let each = many.div_ceil(connections.len().max(1));
+    let mut workers = JoinSet::new();
+    for mut connection in connections.drain(..) {
+        let request = request.clone();
+        workers.spawn(async move {
+            for _ in 0..each {
+                connection.call(&request).await?;
+            }
+            Ok::<_, nowait_bench::Error>(connection)
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        connections.push(worker??);
+    }
+    Ok(each * connections.len())
+}
+
+/// Tells callgrind something and waits until it has done it.
+fn control(command: &[&str], running: &Running) -> Result<()> {
+    let done = Command::new("callgrind_control")
+        .args(command)
+        .arg(running.process.id().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| format!("can't run callgrind_control (package valgrind): {error}"))?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err(format!("callgrind_control {} failed", command.join(" ")).into())
+    }
+}
+
+fn print(what: &str, calls: usize, profile: &Profile, functions: usize) {
+    let total = profile.total();
+    let each = |count: u64| count as f64 / calls as f64;
+    let share = |count: u64| count as f64 * 100.0 / total.instructions.max(1) as f64;
+    println!(
+        "\n{what}: {:.0} instructions, {:.2} system calls (mean of {calls})\n",
+        each(total.instructions),
+        each(total.system_calls)
+    );
+    println!("| {:<32} | instructions | share |", "stage");
+    println!("|-{}-|-------------:|------:|", "-".repeat(32));
+    for (stage, count) in profile.stages() {
+        if share(count) >= 0.5 {
+            println!(
+                "| {stage:<32} | {:>12.0} | {:>4.1}% |",
+                each(count),
+                share(count)
+            );
+        }
+    }
+    for (name, count) in profile.functions().into_iter().take(functions) {
+        println!("{:>8.0} {:>4.1}%  {name}", each(count), share(count));
+    }
+}

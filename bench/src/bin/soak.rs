@@ -1,0 +1,374 @@
+//! Hundreds of thousands of mixed calls, then two questions: did memory grow,
+//! and do the metrics account for every call?
+//!
+//! The first tenth warms nowait up (pools, label sets, the allocator); memory
+//! is read when it is quiet again, and once more after the rest.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+use nowait_bench::mix::{self, Call, Caller};
+use nowait_bench::peers::{self, Setup};
+use nowait_bench::process::{self, Folder};
+use nowait_bench::responder::Responder;
+use nowait_bench::wire::Connection;
+use nowait_bench::{Result, unless_stopped};
+
+/// Sends a mix of calls, with faults and callers that leave, and checks memory and metrics.
+///
+/// Example: bench/soak --calls 300000
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// How many calls
+    #[arg(long, default_value_t = 300_000)]
+    calls: u64,
+    /// How many at once
+    #[arg(long, default_value_t = 128)]
+    connections: usize,
+    /// Another mix
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// 2,000 calls, to see that everything still works
+    #[arg(long)]
+    quick: bool,
+    /// The nowait binary [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    nowait: Option<std::path::PathBuf>,
+}
+
+/// A run shorter than this hasn't warmed up after its first tenth, and its
+/// memory is shown but not judged.
+const JUDGED: u64 = 100_000;
+/// Memory at the end over memory after the first tenth.
+const GROWTH: f64 = 1.10;
+/// No call may take longer, whatever was wrong with it: above every timeout of
+/// the configuration.
+const HUNG: Duration = Duration::from_secs(30);
+/// For what is left to end after the last answer: calls whose caller left are
+/// still being put away.
+const QUIET: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if options.quick {
+        (options.calls, options.connections) = (2_000, 32);
+    }
+    let soaked = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into);
+    match soaked.and_then(|runtime| runtime.block_on(unless_stopped(soak(&options)))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn soak(options: &Options) -> Result<()> {
+    let beside = std::env::current_exe()?.with_file_name("nowait");
+    let nowait = options.nowait.clone().unwrap_or(beside);
+    let folder = Folder::new()?;
+    let responder = Responder::start()?;
+    let address = process::free_address()?;
+    let setup = Setup {
+        upstream: responder.address,
+        core: None,
+        folder: folder.path(),
+        nowait: &nowait,
+        nginx_log: true,
+    };
+    let mut running =
+        peers::start_nowait(address, &config(address, responder.address), &[], setup).await?;
+
+    let start = Instant::now();
+    let tally = Arc::new(Tally::default());
+    let before = Books::read(address).await?;
+    send(0..options.calls / 10, address, options, &tally).await?;
+    let first = Books::settled(&before, options.calls / 10, address).await?;
+    let first_memory = running.process.resident()?;
+    println!(
+        "after {:>7} calls: RSS {:.1} MiB",
+        options.calls / 10,
+        mebibytes(first_memory)
+    );
+    send(options.calls / 10..options.calls, address, options, &tally).await?;
+    let last = Books::settled(&before, options.calls, address).await?;
+    let last_memory = running.process.resident()?;
+    println!(
+        "after {:>7} calls: RSS {:.1} MiB",
+        options.calls,
+        mebibytes(last_memory)
+    );
+    println!("{} in {:.0} s", tally.text(), start.elapsed().as_secs_f64());
+
+    let judged = options.calls >= JUDGED;
+    let growth = last_memory as f64 / first_memory as f64;
+    println!(
+        "memory: × {growth:.3} (at most × {GROWTH}{})",
+        if judged {
+            ""
+        } else {
+            "; a short run is not judged"
+        }
+    );
+    let (sent, counted) = (options.calls, last.requests - before.requests);
+    println!(
+        "books: {sent} calls sent, {counted} counted, {} in flight",
+        last.in_flight - before.in_flight
+    );
+
+    let mut violations = tally.failures();
+    if judged && growth > GROWTH {
+        violations.push(format!("memory grew × {growth:.3} after the first tenth"));
+    }
+    for (books, sent) in [(&first, options.calls / 10), (&last, sent)] {
+        let counted = books.requests - before.requests;
+        if counted != sent {
+            violations.push(format!(
+                "{counted} of {sent} calls are in nowait_requests_total"
+            ));
+        }
+        if books.in_flight != before.in_flight {
+            violations.push(format!(
+                "{} calls are in flight when all have ended",
+                books.in_flight
+            ));
+        }
+    }
+    if last.lines_dropped > 0 {
+        violations.push(format!("{} access lines were dropped", last.lines_dropped));
+    }
+    // SIGTERM with nothing in flight must end it at once, and well.
+    running.process.terminate();
+    if let Err(error) = running.process.ended(Duration::from_secs(5)).await {
+        violations.push(error.to_string());
+    }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(violations.join("\nsoak: ").into())
+    }
+}
+
+/// Short timeouts, so that stalls end while we watch.
+fn config(listen: SocketAddr, fixed: SocketAddr) -> String {
+    format!(
+        "[server]\nlisten = \"{listen}\"\n\n\
+         [providers.sim]\n\n\
+         [providers.fixed]\ndialect = \"openai\"\nbase_url = \"http://{fixed}/v1\"\n\n\
+         [timeout]\nconnect = \"1s\"\nfirst_token = \"1s\"\nidle = \"1s\"\ntotal = \"20s\"\n"
+    )
+}
+
+/// Sends the calls with these numbers, `connections` at a time.
+async fn send(
+    numbers: std::ops::Range<u64>,
+    to: SocketAddr,
+    options: &Options,
+    tally: &Arc<Tally>,
+) -> Result<()> {
+    let next = Arc::new(AtomicU64::new(numbers.start));
+    let mut workers = JoinSet::new();
+    for _ in 0..options.connections {
+        let (next, tally, seed, end) = (next.clone(), tally.clone(), options.seed, numbers.end);
+        workers.spawn(async move {
+            let mut kept = None;
+            loop {
+                let number = next.fetch_add(1, Relaxed);
+                if number >= end {
+                    return;
+                }
+                let call = mix::call(number, seed);
+                let outcome = time::timeout(HUNG, one(&call, to, &mut kept)).await;
+                tally.add(
+                    number,
+                    &call,
+                    outcome.unwrap_or_else(|_| Err(format!("no end within {HUNG:?}").into())),
+                );
+            }
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker?;
+    }
+    Ok(())
+}
+
+/// Makes one call as its caller would; the status, where there was one.
+async fn one(call: &Call, to: SocketAddr, kept: &mut Option<Connection>) -> Result<Option<u16>> {
+    let request = format!(
+        "{} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}\r\n{}",
+        call.line,
+        call.body.len(),
+        call.headers,
+        call.body
+    );
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => Connection::open(to).await?,
+    };
+    if call.caller == Caller::Slow {
+        let pieces = request.len().div_ceil(3).max(1);
+        for piece in request.as_bytes().chunks(pieces) {
+            connection.send(piece).await?;
+            time::sleep(Duration::from_millis(3)).await;
+        }
+    } else {
+        connection.send(request.as_bytes()).await?;
+    }
+    if let Caller::LeavesEarly(after) = call.caller {
+        time::sleep(after).await;
+        return Ok(None);
+    }
+    let head = connection.head().await?;
+    if call.fault.is_none() && head.status != 200 {
+        return Err(connection.refusal(head).await);
+    }
+    while connection.chunk().await?.is_some() {
+        match call.caller {
+            Caller::Leaves => return Ok(Some(head.status)),
+            Caller::Slow => time::sleep(Duration::from_millis(5)).await,
+            _ => {}
+        }
+    }
+    if connection.is_reusable() {
+        *kept = Some(connection);
+    }
+    Ok(Some(head.status))
+}
+
+/// What became of the calls.
+#[derive(Debug, Default)]
+struct Tally {
+    whole: AtomicU64,
+    left: AtomicU64,
+    /// Calls whose provider was told to fail, however they ended.
+    faulty: AtomicU64,
+    failed: AtomicU64,
+    /// The first few failures; locked only to add one.
+    failures: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    fn add(&self, number: u64, call: &Call, outcome: Result<Option<u16>>) {
+        let left = matches!(call.caller, Caller::Leaves | Caller::LeavesEarly(_));
+        match outcome {
+            Ok(_) if call.fault.is_some() => self.faulty.fetch_add(1, Relaxed),
+            Ok(_) if left => self.left.fetch_add(1, Relaxed),
+            Ok(_) => self.whole.fetch_add(1, Relaxed),
+            // A failed provider may well cost its caller the answer, but never
+            // the end of it: hanging is a failure.
+            Err(error) if call.fault.is_some() && !error.to_string().starts_with("no end") => {
+                self.faulty.fetch_add(1, Relaxed)
+            }
+            Err(error) => {
+                if let Ok(mut failures) = self.failures.lock()
+                    && failures.len() < 10
+                {
+                    let caller = call.caller;
+                    let fault = call.fault.unwrap_or("none");
+                    failures.push(format!(
+                        "call {number} ({}, {caller:?}, fault {fault}): {error}",
+                        call.line
+                    ));
+                }
+                self.failed.fetch_add(1, Relaxed)
+            }
+        };
+    }
+
+    fn text(&self) -> String {
+        let of = |count: &AtomicU64| count.load(Relaxed);
+        let (whole, left, faulty, failed) = (
+            of(&self.whole),
+            of(&self.left),
+            of(&self.faulty),
+            of(&self.failed),
+        );
+        format!(
+            "{whole} answered whole, {left} left by their caller, {faulty} with a fault, {failed} failed,"
+        )
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let failed = self.failed.load(Relaxed);
+        let mut failures = self
+            .failures
+            .lock()
+            .map(|failures| failures.clone())
+            .unwrap_or_default();
+        if failed > failures.len() as u64 {
+            failures.push(format!("{failed} calls failed that should not have"));
+        }
+        failures
+    }
+}
+
+/// What `/metrics` says.
+#[derive(Clone, Copy, Debug)]
+struct Books {
+    requests: u64,
+    in_flight: i64,
+    lines_dropped: u64,
+}
+
+impl Books {
+    async fn read(from: SocketAddr) -> Result<Self> {
+        let mut connection = Connection::open(from).await?;
+        connection
+            .send(format!("GET /metrics HTTP/1.1\r\nhost: {from}\r\n\r\n").as_bytes())
+            .await?;
+        let head = connection.head().await?;
+        if head.status != 200 {
+            return Err(connection.refusal(head).await);
+        }
+        let mut text = Vec::new();
+        while let Some(bytes) = connection.chunk().await? {
+            text.extend_from_slice(bytes);
+        }
+        let text = String::from_utf8(text)?;
+        // Ours (`/metrics` and the call that started everything) are not the soak's.
+        let sum = |name: &str| -> f64 {
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with(name) && !line.contains("endpoint=\"metrics\""));
+            lines
+                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+                .sum()
+        };
+        Ok(Self {
+            requests: sum("nowait_requests_total") as u64,
+            in_flight: sum("nowait_requests_in_flight") as i64,
+            lines_dropped: sum("nowait_access_lines_dropped_total") as u64,
+        })
+    }
+
+    /// Waits until `sent` more calls than `before` are counted and none is in
+    /// flight; what is there at the latest after [`QUIET`].
+    async fn settled(before: &Self, sent: u64, from: SocketAddr) -> Result<Self> {
+        let end = Instant::now() + QUIET;
+        loop {
+            let books = Self::read(from).await?;
+            let even =
+                books.requests - before.requests == sent && books.in_flight == before.in_flight;
+            if even || Instant::now() > end {
+                return Ok(books);
+            }
+            time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn mebibytes(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1024.0
+}

@@ -1,0 +1,199 @@
+//! `nowait serve`: the gateway.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigArgs, VERSION};
+use crate::config::{self, AuthMode, Config, Environment, Share, Source};
+use crate::metrics::Metrics;
+use crate::server::{Origin, Running};
+use crate::telemetry::{AccessLog, LogFormat, start_words};
+
+/// What `serve` takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(
+    after_help = "Example:\n  OPENAI_API_KEY=sk-… nowait serve --listen 127.0.0.1:4000 --log-format json"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where callers connect to [env: NOWAIT_LISTEN] [default: 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value = "text", env = "NOWAIT_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+/// Serves until told to stop.
+pub(super) fn run(args: Args) -> ExitCode {
+    start_words(args.log_format);
+    let origin = Origin {
+        args: config::Args {
+            listen: args.listen.clone(),
+            ..config::Args::from(&args.config)
+        },
+        env: Environment::of_process(),
+    };
+    let config = match Config::load(&origin.args, &origin.env) {
+        Ok(config) => config,
+        Err(problems) => {
+            say(&format!("the configuration can't be used:\n{problems}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(config, args.log_format, origin) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            say(&format!("nowait can't start: {fault}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config, format: LogFormat, origin: Origin) -> io::Result<()> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), env!("NOWAIT_COMMIT"));
+    let log = AccessLog::start(format, io::stdout(), metrics.lines_dropped.clone())?;
+    let running = Running::start(config, metrics, log, Some(origin))?;
+    say(&greeting(&running));
+    for notice in &running.gateway().config.notices {
+        tracing::warn!("{notice}");
+    }
+    follow_signals(&running)?;
+    running.join();
+    Ok(())
+}
+
+/// SIGTERM and SIGINT begin the end, a second one hastens it, SIGHUP reads the
+/// configuration again.
+fn follow_signals(running: &Running) -> io::Result<()> {
+    let (stop, reload) = (running.stopper(), running.reload());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let (mut term, mut int, mut hup) = {
+        let _within = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        )
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .stack_size(128 << 10)
+        .spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = term.recv() => stop(),
+                        _ = int.recv() => stop(),
+                        _ = hup.recv() => reload.notify_one(),
+                    }
+                }
+            });
+        })?;
+    Ok(())
+}
+
+/// The start-up lines: what runs, where, with whom, and a command to try.
+fn greeting(running: &Running) -> String {
+    let gateway = running.gateway();
+    let config = &gateway.config;
+    let scheme = if config.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = format!("{scheme}://{}", reachable(running.address()));
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write_greeting(&mut text, config, &url);
+    text
+}
+
+fn write_greeting(text: &mut String, config: &Config, url: &str) -> std::fmt::Result {
+    writeln!(text, "nowait {VERSION}")?;
+    writeln!(text, "  listening   {url}")?;
+    match &config.source {
+        Source::File(path) => writeln!(text, "  config      {}", path.display())?,
+        Source::Environment => writeln!(
+            text,
+            "  config      none; providers come from the environment"
+        )?,
+    }
+    for provider in &config.providers {
+        let key = match (&provider.key, provider.simulated) {
+            (_, true) => "simulated",
+            (Some(_), _) => "key set",
+            (None, _) => "no key: the caller's is passed through",
+        };
+        let at = if provider.is_in_process() {
+            "built in".to_owned()
+        } else {
+            provider.base.to_string()
+        };
+        writeln!(
+            text,
+            "  provider    {} at {at} ({}; {key})",
+            provider.name, provider.found
+        )?;
+    }
+    let share = match config.cache.share {
+        Share::Off => "off",
+        Share::Deterministic => "deterministic",
+        Share::All => "all",
+    };
+    writeln!(
+        text,
+        "  sharing     {share}; the cache is not in this version, so every call goes upstream"
+    )?;
+    let auth = match (config.server.auth, config.keys.len()) {
+        (AuthMode::None, _) => {
+            "none, as configured: anybody who can reach this address may call".to_owned()
+        }
+        (AuthMode::Keys, 0) => "none, and so on this machine only".to_owned(),
+        (AuthMode::Keys, count) => format!("{count} gateway keys"),
+    };
+    writeln!(text, "  keys        {auth}")?;
+    writeln!(
+        text,
+        "  pages       {url}/docs  {url}/metrics  {url}/readyz"
+    )?;
+    if config.providers.iter().all(|provider| provider.simulated) {
+        writeln!(
+            text,
+            "\n  No provider key was found, so answers are SIMULATED (x-nowait-simulated: true).\n  \
+             Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or run `nowait init`, for real ones."
+        )?;
+    }
+    let key = match config.server.auth {
+        AuthMode::Keys if !config.keys.is_empty() => " -H \"authorization: Bearer $NOWAIT_KEY\"",
+        AuthMode::Keys | AuthMode::None => "",
+    };
+    writeln!(
+        text,
+        "\n  try it:\n    curl -s{key} {url}/generate -H 'content-type: application/json' -d '{{\"prompt\": \"Say hello\"}}'\n"
+    )
+}
+
+/// An address a person can type: the wildcard stands for this machine too.
+fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+/// Says something on standard error; a closed one is nobody's fault.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

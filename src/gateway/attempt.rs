@@ -1,0 +1,321 @@
+//! One try of a call at one target, bounded in every wait.
+//!
+//! Sending again after a connection died unused is the pool's affair; trying
+//! again elsewhere will be decided here. What has begun to answer is handed to
+//! `relay`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::time::{Instant, sleep_until};
+
+use super::drain::Drain;
+use super::intake::Patience;
+use super::ledger::Ledger;
+use super::plan::Callee;
+use crate::config::Timeouts;
+use crate::error::{Error, Kind};
+use crate::upstream::{self, Body, Fault, FaultKind, Incoming};
+
+/// How long one call may take, and what each bound is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    started: Instant,
+    timeouts: Timeouts,
+    patience: Patience,
+    kind: Span,
+}
+
+/// What a call's bounds are measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// A stream: its first content counts.
+    Stream,
+    /// An answer in one piece, which may take all the time the call has.
+    Whole,
+    /// Anything else: a transfer may take as long as it moves.
+    Raw,
+}
+
+impl Limits {
+    /// The bounds of a call that began at `started`.
+    pub fn new(started: Instant, timeouts: Timeouts, patience: Patience, kind: Span) -> Self {
+        Self {
+            started,
+            timeouts,
+            patience,
+            kind,
+        }
+    }
+
+    /// When the whole call must be over. A raw transfer has no such time
+    /// unless its caller sets one.
+    pub fn deadline(&self) -> Option<Instant> {
+        let total = match (self.patience.total, self.kind) {
+            (Some(total), _) => total,
+            (None, Span::Raw) => return None,
+            (None, Span::Stream | Span::Whole) => self.timeouts.total,
+        };
+        Some(self.started + total)
+    }
+
+    /// When the head of the answer is late, and the error that says so. `sent`
+    /// is when the call went upstream.
+    fn head(&self, sent: Instant) -> Option<(Instant, Bound)> {
+        let first = (self.kind == Span::Stream)
+            .then_some((sent + self.timeouts.first_token, Bound::FirstToken));
+        let head = self
+            .patience
+            .head
+            .map(|head| (self.started + head, Bound::Head));
+        let total = self.deadline().map(|deadline| (deadline, Bound::Total));
+        [first, head, total]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    /// Until when a caller who bounds its wait for the head may be kept without
+    /// one: a fifth of its patience is left to the way back.
+    pub fn head_patience(&self) -> Option<Instant> {
+        self.patience
+            .head
+            .map(|head| self.started + head.mul_f64(0.8))
+    }
+
+    /// When the next piece of an answer that has begun is late. `last` is when
+    /// something last came, `sent` when the call went upstream, `content`
+    /// whether any content has come.
+    pub fn next(&self, last: Instant, sent: Instant, content: bool) -> (Instant, Bound) {
+        let piece = if self.kind == Span::Stream && !content {
+            (sent + self.timeouts.first_token, Bound::FirstToken)
+        } else {
+            (last + self.timeouts.idle, Bound::Idle)
+        };
+        match self.deadline() {
+            Some(deadline) if deadline < piece.0 => (deadline, Bound::Total),
+            _ => piece,
+        }
+    }
+
+    /// The error of a bound that was passed.
+    pub fn passed(&self, bound: Bound, callee: &Callee) -> Error {
+        let name = &callee.provider.name;
+        let (what, after, from) = match bound {
+            Bound::FirstToken => (
+                "no first token came",
+                self.timeouts.first_token,
+                "[timeout] first_token",
+            ),
+            Bound::Idle => ("nothing more came", self.timeouts.idle, "[timeout] idle"),
+            Bound::Head => (
+                "the head of the answer did not come",
+                self.patience.head.unwrap_or_default(),
+                "the caller's x-stainless-timeout",
+            ),
+            Bound::Total => match self.patience.total {
+                Some(total) => (
+                    "the call was not over",
+                    total,
+                    "the caller's x-nowait-timeout",
+                ),
+                None => (
+                    "the call was not over",
+                    self.timeouts.total,
+                    "[timeout] total",
+                ),
+            },
+        };
+        Error::new(
+            Kind::Timeout,
+            format!("{what} from {name} within {} ({from})", Shown(after)),
+        )
+    }
+}
+
+/// Which bound it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// From sending to the first content.
+    FirstToken,
+    /// Between two pieces.
+    Idle,
+    /// Until the head, as the caller's SDK waits for it.
+    Head,
+    /// The whole call.
+    Total,
+}
+
+/// A duration as a person writes it.
+struct Shown(Duration);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.subsec_millis() {
+            0 => write!(f, "{}s", self.0.as_secs()),
+            _ if self.0.as_secs() == 0 => write!(f, "{}ms", self.0.as_millis()),
+            _ => write!(f, "{}s", self.0.as_secs_f64()),
+        }
+    }
+}
+
+/// Sends a call and waits for the head of its answer.
+pub async fn send(
+    callee: &Callee,
+    request: Request<Body>,
+    limits: &Limits,
+    drain: &Drain,
+    ledger: &mut Ledger,
+) -> Result<Response<Incoming>, Error> {
+    let asked = Instant::now();
+    let bound = limits.head(asked);
+    let waits = upstream::Limits {
+        connect: limits.timeouts.connect,
+        deadline: bound.map_or_else(|| asked + limits.timeouts.total, |(at, _)| at),
+    };
+    let sent = callee.upstream.send(request, &mut ledger.timing, waits);
+    let outcome = tokio::select! {
+        biased;
+        outcome = sent => outcome.map_err(|fault| refused(&fault, callee, limits, bound)),
+        () = until(bound.map(|(at, _)| at)) => Err(late(limits, bound, callee)),
+        () = drain.over() => Err(drained()),
+    };
+    ledger.waited += asked.elapsed();
+    outcome
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn late(limits: &Limits, bound: Option<(Instant, Bound)>, callee: &Callee) -> Error {
+    limits.passed(bound.map_or(Bound::Total, |(_, bound)| bound), callee)
+}
+
+/// The error of a call that was still open when the process had to end.
+pub fn drained() -> Error {
+    Error::new(
+        Kind::Overloaded,
+        "the gateway is shutting down and could not wait for the end of this call: send it again",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+/// What a caller is told of a call that got no answer.
+fn refused(
+    fault: &Fault,
+    callee: &Callee,
+    limits: &Limits,
+    bound: Option<(Instant, Bound)>,
+) -> Error {
+    let kind = match fault.kind() {
+        FaultKind::Resolve
+        | FaultKind::Connect
+        | FaultKind::Tls
+        | FaultKind::Proxy
+        | FaultKind::Reset
+        | FaultKind::Protocol => Kind::UpstreamUnreachable,
+        FaultKind::Body => Kind::UpstreamProtocol,
+        FaultKind::ConnectTimeout => Kind::Timeout,
+        FaultKind::Deadline => return late(limits, bound, callee),
+        FaultKind::Busy => Kind::Overloaded,
+        FaultKind::RequestBody => Kind::InvalidRequest,
+    };
+    let mut message = String::new();
+    // Writing to a String does not fail.
+    let _ = write!(message, "{}: {}", callee.provider.name, fault.message());
+    let error = Error::new(kind, message).because(fault.to_string());
+    match kind {
+        Kind::Overloaded => error.retry_after(Duration::from_secs(1)),
+        _ => error,
+    }
+}
+
+/// What a caller is told of an answer that broke off.
+pub fn broken(fault: &Fault, callee: &Callee) -> Error {
+    Error::new(
+        Kind::UpstreamProtocol,
+        format!("{}: {}", callee.provider.name, fault.message()),
+    )
+    .because(fault.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_bound_holds_and_has_a_name() {
+        let secs = Duration::from_secs;
+        let timeouts = Timeouts {
+            connect: secs(5),
+            first_token: secs(10),
+            idle: secs(20),
+            total: secs(60),
+        };
+        let zero = Instant::now();
+        let limits =
+            |total, head, kind| Limits::new(zero, timeouts, Patience { total, head }, kind);
+        let at = |limits: Limits| {
+            limits
+                .head(zero + secs(1))
+                .map(|(at, bound)| (at - zero, bound))
+        };
+        for (limits, expected) in [
+            (
+                limits(None, None, Span::Stream),
+                Some((secs(11), Bound::FirstToken)),
+            ),
+            (
+                limits(None, None, Span::Whole),
+                Some((secs(60), Bound::Total)),
+            ),
+            (limits(None, None, Span::Raw), None),
+            (
+                limits(Some(secs(3)), None, Span::Raw),
+                Some((secs(3), Bound::Total)),
+            ),
+            (
+                limits(Some(secs(3)), Some(secs(2)), Span::Stream),
+                Some((secs(2), Bound::Head)),
+            ),
+            (
+                limits(None, Some(secs(600)), Span::Whole),
+                Some((secs(60), Bound::Total)),
+            ),
+        ] {
+            assert_eq!(at(limits), expected);
+        }
+        let next = |limits: Limits, last, content| {
+            let (at, bound) = limits.next(zero + secs(last), zero, content);
+            (at - zero, bound)
+        };
+        assert_eq!(
+            next(limits(None, None, Span::Stream), 4, false),
+            (secs(10), Bound::FirstToken)
+        );
+        assert_eq!(
+            next(limits(None, None, Span::Stream), 4, true),
+            (secs(24), Bound::Idle)
+        );
+        assert_eq!(
+            next(limits(None, None, Span::Stream), 50, true),
+            (secs(60), Bound::Total)
+        );
+        assert_eq!(
+            next(limits(None, None, Span::Raw), 5_000, true),
+            (secs(5_020), Bound::Idle)
+        );
+    }
+
+    #[test]
+    fn durations_read_as_they_are_written() {
+        for (millis, expected) in [(10_000, "10s"), (250, "250ms"), (1_500, "1.5s")] {
+            assert_eq!(Shown(Duration::from_millis(millis)).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Who is asking, and what they may ask for.
+//!
+//! A gateway key comes as a bearer token or in `x-api-key`. It is told by its
+//! SHA-256 and compared in constant time with every key there is, so that
+//! neither a key nor its position shows in the time an answer takes. A gateway
+//! key is never forwarded.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::{AuthMode, Config, Key, find_key};
+use crate::error::{Error, Kind};
+
+/// The headers a key may come in, ours or a provider's.
+pub const KEY_HEADERS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// Everybody who may call.
+#[derive(Debug)]
+pub struct Tenants {
+    /// Empty: anyone who can reach us.
+    keys: Vec<Key>,
+    nobody: Arc<str>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The gateway key's name, or `-`.
+    pub name: Arc<str>,
+    /// Their gateway key; `None` where none is asked for.
+    key: Option<Arc<Key>>,
+    /// The header that carried it.
+    carried_in: Option<HeaderName>,
+}
+
+impl Tenants {
+    /// Those of the configuration.
+    pub fn new(config: &Config) -> Self {
+        let keys = match config.server.auth {
+            AuthMode::Keys => config.keys.clone(),
+            AuthMode::None => Vec::new(),
+        };
+        Self {
+            keys,
+            nobody: "-".into(),
+        }
+    }
+
+    /// Tells who is asking from the head of their request alone.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Tenant, Error> {
+        if self.keys.is_empty() {
+            return Ok(self.nobody());
+        }
+        let mut any = false;
+        for name in &KEY_HEADERS {
+            for value in headers.get_all(name) {
+                any = true;
+                if let Some(key) = find_key(&self.keys, credential(name, value)) {
+                    return Ok(Tenant {
+                        name: key.name.as_str().into(),
+                        key: Some(Arc::new(key.clone())),
+                        carried_in: Some(name.clone()),
+                    });
+                }
+            }
+        }
+        let message = if any {
+            "the key is not one of this gateway's: check it with whoever runs the gateway"
+        } else {
+            "no gateway key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
+        };
+        Err(Error::new(Kind::InvalidApiKey, message))
+    }
+
+    /// One who was asked for no key.
+    pub fn nobody(&self) -> Tenant {
+        Tenant {
+            name: Arc::clone(&self.nobody),
+            key: None,
+            carried_in: None,
+        }
+    }
+}
+
+impl Tenant {
+    /// Whether they may ask for `model` (as they named it) of a target known
+    /// as `provider/model`.
+    pub fn may_use(&self, model: &str, target: &str) -> Result<(), Error> {
+        let Some(key) = &self.key else { return Ok(()) };
+        if key.allows(model) || key.allows(target) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Forbidden,
+            format!(
+                "the key `{}` may not use the model `{model}`: add it to the key's `models`",
+                key.name
+            ),
+        )
+        .param("model"))
+    }
+
+    /// Whether they may send a provider anything: what a raw call asks for is
+    /// not looked into, so the key must cover all of that provider's models.
+    pub fn may_use_all_of(&self, provider: &str) -> Result<(), Error> {
+        let everything = format!("{provider}/*");
+        self.may_use(&everything, &everything)
+    }
+
+    /// Whether they may see metrics.
+    pub fn must_be_admin(&self) -> Result<(), Error> {
+        match &self.key {
+            Some(key) if !key.admin => Err(Error::new(
+                Kind::Forbidden,
+                format!(
+                    "the key `{}` is not an admin key: this page needs `admin = true`",
+                    key.name
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the gateway key out of headers that travel on.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        if let Some(name) = &self.carried_in {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The key in a header's value: after `Bearer` where that scheme is written.
+fn credential<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a [u8] {
+    let bytes = value.as_bytes();
+    if name == header::AUTHORIZATION
+        && let Some((scheme, rest)) = bytes.split_at_checked(7)
+        && scheme.eq_ignore_ascii_case(b"bearer ")
+    {
+        return rest.trim_ascii();
+    }
+    bytes.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+
+    use crate::config::ModelPattern;
+
+    fn tenants() -> Tenants {
+        let key = |name: &str, text: &str, models: &[&str], admin| Key {
+            name: name.into(),
+            hash: Sha256::digest(text).into(),
+            models: models.iter().map(|m| ModelPattern::new(*m)).collect(),
+            admin,
+        };
+        Tenants {
+            keys: vec![
+                key("web", "k-web", &["gpt-*", "sim/*"], false),
+                key("ops", "k-ops", &["*"], true),
+            ],
+            nobody: "-".into(),
+        }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    value.parse().unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_key_is_found_in_any_of_its_headers() {
+        for (sent, expected) in [
+            (&[("authorization", "Bearer k-web")][..], Ok("web")),
+            (&[("authorization", "bearer  k-ops ")], Ok("ops")),
+            (&[("x-api-key", "k-web")], Ok("web")),
+            (
+                &[
+                    ("authorization", "Bearer sk-provider"),
+                    ("x-api-key", "k-web"),
+                ],
+                Ok("web"),
+            ),
+            (&[("authorization", "Bearer nope")], Err("is not one of")),
+            (&[("authorization", "Bearer ")], Err("is not one of")),
+            (&[], Err("no gateway key")),
+        ] {
+            let found = tenants().authenticate(&headers(sent));
+            match (found, expected) {
+                (Ok(tenant), Ok(name)) => assert_eq!(&*tenant.name, name),
+                (Err(error), Err(part)) => {
+                    assert_eq!(error.kind(), Kind::InvalidApiKey);
+                    assert!(error.message().contains(part), "{error}");
+                    assert!(!error.message().contains("nope"));
+                }
+                (found, _) => panic!("{sent:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_gateway_key_is_stripped() {
+        let mut sent = headers(&[("authorization", "Bearer sk-own"), ("x-api-key", "k-web")]);
+        tenants().authenticate(&sent).unwrap().strip(&mut sent);
+        assert_eq!(sent, headers(&[("authorization", "Bearer sk-own")]));
+    }
+
+    #[test]
+    fn a_key_is_held_to_its_models() {
+        let tenant = tenants()
+            .authenticate(&headers(&[("x-api-key", "k-web")]))
+            .unwrap();
+        for (model, target, allowed) in [
+            ("gpt-4o", "openai/gpt-4o", true),
+            ("fast", "sim/words", true),
+            ("claude-x", "anthropic/claude-x", false),
+        ] {
+            assert_eq!(tenant.may_use(model, target).is_ok(), allowed, "{model}");
+        }
+        assert!(tenant.may_use_all_of("sim").is_ok());
+        assert_eq!(
+            tenant.may_use_all_of("openai").unwrap_err().kind(),
+            Kind::Forbidden
+        );
+        assert!(tenant.must_be_admin().is_err());
+    }
+}

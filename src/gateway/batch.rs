@@ -1,0 +1,265 @@
+//! `/generate/batch`: many prompts in one request, each asked by itself.
+//!
+//! Items run as tasks of their own, so many at once as the caller or the
+//! configuration says. One that fails is an error in its place and nothing to
+//! the others. A caller who leaves takes all of them along.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
+use tokio::task::JoinSet;
+
+use super::generate::{self, Ask};
+use super::intake::Flavour;
+use super::ledger::Ledger;
+use super::plain::Shape;
+use super::reply::{Answered, Body};
+use super::{Caller, Gateway, headers};
+use crate::dialect::ErrorView;
+use crate::dialect::error::problem_body;
+use crate::error::{Error, Kind};
+
+/// The most items under way at once, whoever asks for more.
+const CONCURRENCY_MAX: usize = 256;
+
+/// Answers a batch: whole and in the order asked, or item by item.
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    caller: Caller,
+    body: &[u8],
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let (asks, concurrency) = read(
+        caller.query.as_deref(),
+        body,
+        gateway.config.batch.concurrency.get(),
+    )?;
+    let by_line = accepts_lines(&caller);
+    let items = Items {
+        gateway: Arc::clone(gateway),
+        caller: Arc::new(caller),
+        waiting: asks
+            .into_iter()
+            .enumerate()
+            .map(|(index, ask)| (index, ask, ledger.item(index)))
+            .collect(),
+        running: JoinSet::new(),
+        concurrency,
+    };
+    if by_line {
+        let mut answered = Answered::whole(StatusCode::OK, "application/x-ndjson", Bytes::new());
+        answered.body = Body::Lines(Box::new(Lines(items)));
+        headers::streaming(&mut answered.headers);
+        return Ok(answered);
+    }
+    whole(items).await
+}
+
+async fn whole(mut items: Items) -> Result<Answered, Error> {
+    let mut answers: Vec<Option<Bytes>> = vec![None; items.waiting.len()];
+    while let Some((index, answer)) = std::future::poll_fn(|cx| items.poll_next(cx)).await {
+        answers[index] = Some(answer);
+    }
+    let mut out = b"{\"responses\":[".to_vec();
+    for (index, answer) in answers.iter().flatten().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(answer);
+    }
+    out.extend_from_slice(b"]}");
+    Ok(Answered::whole(StatusCode::OK, "application/json", out))
+}
+
+fn accepts_lines(caller: &Caller) -> bool {
+    caller
+        .headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|value: &HeaderValue| {
+            value
+                .to_str()
+                .is_ok_and(|text| text.to_ascii_lowercase().contains("application/x-ndjson"))
+        })
+}
+
+/// The asks of a batch, its own fields filled in where an item has none.
+fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<(Vec<Ask>, usize), Error> {
+    let mut defaults = generate::fields(query, body)?;
+    let prompts = match defaults.remove("prompts") {
+        Some(Value::Array(prompts)) => prompts,
+        Some(_) => return Err(Error::invalid("prompts is not a list").param("prompts")),
+        None => {
+            return Err(
+                Error::invalid("prompts is missing: send {\"prompts\": [\"…\", …]}")
+                    .param("prompts"),
+            );
+        }
+    };
+    let concurrency = match defaults.remove("concurrency") {
+        None | Some(Value::Null) => usual,
+        Some(value) => value
+            .as_u64()
+            .or_else(|| value.as_str()?.parse().ok())
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| *n > 0)
+            .ok_or_else(|| {
+                Error::invalid("concurrency is not a whole number above zero").param("concurrency")
+            })?,
+    };
+    let asks = prompts
+        .into_iter()
+        .enumerate()
+        .map(|(index, prompt)| {
+            let path = format!("prompts[{index}]");
+            let mut fields: Map<String, Value> = defaults.clone();
+            match prompt {
+                Value::String(prompt) => {
+                    fields.insert("prompt".to_owned(), Value::String(prompt));
+                }
+                Value::Object(own) => fields.extend(own),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "{path} is neither a string nor an object"
+                    ))
+                    .param(path));
+                }
+            }
+            Ask::read(&fields, &format!("{path}."))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((asks, concurrency.min(CONCURRENCY_MAX)))
+}
+
+/// The items of one batch, each a ledger of its own.
+struct Items {
+    gateway: Arc<Gateway>,
+    caller: Arc<Caller>,
+    waiting: VecDeque<(usize, Ask, Ledger)>,
+    /// Dropped with the batch, and its tasks with it.
+    running: JoinSet<(usize, Bytes)>,
+    concurrency: usize,
+}
+
+impl Items {
+    /// The next item that finishes, as JSON; `None` after the last.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Bytes)>> {
+        while self.running.len() < self.concurrency {
+            let Some((index, ask, ledger)) = self.waiting.pop_front() else {
+                break;
+            };
+            let (gateway, caller) = (Arc::clone(&self.gateway), Arc::clone(&self.caller));
+            self.running
+                .spawn(async move { (index, item(gateway, &caller, ask, ledger).await) });
+        }
+        Poll::Ready(match ready!(self.running.poll_join_next(cx)) {
+            None => None,
+            Some(Ok(done)) => Some(done),
+            // `item` catches its own panics, and nobody aborts its task.
+            Some(Err(lost)) => Some((usize::MAX, lost.to_string().into())),
+        })
+    }
+}
+
+async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledger) -> Bytes {
+    ledger.restart();
+    let answering = generate::answer(
+        &gateway,
+        caller,
+        ask,
+        Flavour::Any,
+        Shape::Whole,
+        &mut ledger,
+    );
+    let outcome = super::Unpanicked(Box::pin(answering)).await;
+    let answered = outcome.unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
+    ledger.head_ready(answered.status);
+    ledger.complete();
+    let Body::Whole(body) = answered.body else {
+        let error = Error::new(Kind::Internal, "an item of a batch is not a whole answer");
+        return wrapped(&problem_body(&ErrorView::new(&error, "")));
+    };
+    ledger.bytes_out = body.len() as u64;
+    if answered.status.is_success() {
+        body
+    } else {
+        wrapped(&body)
+    }
+}
+
+fn wrapped(problem: &[u8]) -> Bytes {
+    [b"{\"error\":", problem, b"}"].concat().into()
+}
+
+/// The items as lines, each as it finishes.
+pub struct Lines(Items);
+
+impl Lines {
+    /// The next line; `None` after the last.
+    pub fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some((index, answer)) = ready!(self.0.poll_next(cx)) else {
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(numbered(index, &answer)))
+    }
+}
+
+/// An answer with its index in front of its other fields.
+fn numbered(index: usize, answer: &[u8]) -> Bytes {
+    let rest = answer.strip_prefix(b"{").unwrap_or(answer);
+    let mut line = format!("{{\"index\":{index},").into_bytes();
+    line.extend_from_slice(rest);
+    line.push(b'\n');
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_take_what_they_do_not_say_from_the_batch() {
+        let body = br#"{"model":"m","max_tokens":5,"prompts":["a",{"prompt":"b","model":"n"}],"concurrency":2}"#;
+        let (asks, concurrency) = read(None, body, 16).unwrap();
+        assert_eq!(concurrency, 2);
+        let one = |text: &str| {
+            let fields = serde_json::from_str(text).unwrap();
+            Ask::read(&fields, "").unwrap()
+        };
+        assert_eq!(
+            asks,
+            [
+                one(r#"{"prompt":"a","model":"m","max_tokens":5}"#),
+                one(r#"{"prompt":"b","model":"n","max_tokens":5}"#),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_batch_is_named_by_path() {
+        for (body, param) in [
+            ("{}", "prompts"),
+            (r#"{"prompts":"a"}"#, "prompts"),
+            (r#"{"prompts":[1]}"#, "prompts[0]"),
+            (
+                r#"{"prompts":["a",{"prompt":"b","max_tokens":0}]}"#,
+                "prompts[1].max_tokens",
+            ),
+            (r#"{"prompts":[{"model":"m"}]}"#, "prompts[0].prompt"),
+            (r#"{"prompts":[],"concurrency":0}"#, "concurrency"),
+        ] {
+            let error = read(None, body.as_bytes(), 16).unwrap_err();
+            assert_eq!(error.field(), Some(param), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_its_answer_with_an_index() {
+        let line = numbered(3, br#"{"response":"x"}"#);
+        assert_eq!(line, "{\"index\":3,\"response\":\"x\"}\n");
+    }
+}

@@ -1,0 +1,237 @@
+//! A call in a dialect to a provider of the same: peek, splice the model's
+//! name, relay the rest untouched.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+
+use super::attempt::{Limits, Span};
+use super::encoding::Coding;
+use super::headers::{self, Passage};
+use super::ledger::Ledger;
+use super::plan::{Callee, Plan, Target};
+use super::relay::{Events, Form};
+use super::reply::{Answered, Body};
+use super::{Asked, Caller, Gateway};
+use crate::config::Timeouts;
+use crate::dialect::peek::{self, Peek, peek};
+use crate::dialect::{Format, answer};
+use crate::error::{Error, Kind};
+use crate::provider::StreamUsage;
+use crate::upstream;
+
+/// Answers a call whose model decides who is asked, or one addressed to
+/// `provider` by its path.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    mut caller: Caller,
+    format: Format,
+    provider: Option<&str>,
+    body: Bytes,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let peek = peek(&body)?;
+    let route = match provider {
+        None => Route::by_model(gateway, &caller, format, &peek)?,
+        Some(name) => Route::by_path(gateway, &caller, format, name, &peek)?,
+    };
+    let target = &route.target;
+    ledger.aim(target);
+    ledger.streamed = peek.stream && format.streams();
+
+    let hide_usage = ledger.streamed
+        && format == Format::Chat
+        && !peek.include_usage
+        && target.callee.provider.stream_usage == StreamUsage::Ask;
+    let body = if hide_usage {
+        peek::ask_usage(&body, &peek, route.rename.then_some(&target.model)).into()
+    } else {
+        match &peek.model {
+            Some(field) if route.rename => {
+                upstream::Body::Bytes(peek::splice(&body, field.span.clone(), &target.model))
+            }
+            _ => body.into(),
+        }
+    };
+    let request = request(gateway, &mut caller, &target.callee, format, body, ledger);
+    let span = if ledger.streamed {
+        Span::Stream
+    } else {
+        Span::Whole
+    };
+    let limits = Limits::new(ledger.started, route.timeouts, caller.patience, span);
+    let asked = gateway.ask(&target.callee, request, limits, ledger).await?;
+    if ledger.streamed && asked.is_event_stream() {
+        return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
+    }
+    ledger.streamed = false;
+    whole(asked, format, ledger).await
+}
+
+/// Where a call goes.
+struct Route {
+    target: Arc<Target>,
+    timeouts: Timeouts,
+    /// The provider calls the model something else than the caller does.
+    rename: bool,
+}
+
+impl Route {
+    fn by_model(
+        gateway: &Gateway,
+        caller: &Caller,
+        format: Format,
+        peek: &Peek,
+    ) -> Result<Self, Error> {
+        let Some(field) = &peek.model else {
+            return Err(
+                Error::invalid("the field `model` is missing: name the model to call")
+                    .param("model"),
+            );
+        };
+        let plan: Arc<Plan> = gateway.routes.plan(&field.value)?;
+        let target = Arc::clone(plan.target(format)?);
+        caller.tenant.may_use(&field.value, &target.full_name())?;
+        Ok(Self {
+            rename: target.model != field.value,
+            timeouts: plan.timeouts,
+            target,
+        })
+    }
+
+    /// The path says who is asked, so the model is left as it is, even absent.
+    fn by_path(
+        gateway: &Gateway,
+        caller: &Caller,
+        format: Format,
+        provider: &str,
+        peek: &Peek,
+    ) -> Result<Self, Error> {
+        let callee = gateway.callee(provider)?;
+        if !callee.provider.dialect.speaks(format) {
+            return Err(Error::invalid(format!(
+                "{provider} speaks the {} dialect and has no such endpoint",
+                callee.provider.dialect.as_str()
+            )));
+        }
+        let model = peek
+            .model
+            .as_ref()
+            .map_or("unnamed", |field| field.value.as_str());
+        let target = gateway.routes.target_of(callee, model)?;
+        caller.tenant.may_use(model, &target.full_name())?;
+        Ok(Self {
+            rename: false,
+            timeouts: gateway.routes.timeouts(),
+            target,
+        })
+    }
+}
+
+/// The call upstream. It takes the caller's headers rather than a copy.
+fn request(
+    gateway: &Gateway,
+    caller: &mut Caller,
+    callee: &Callee,
+    format: Format,
+    body: upstream::Body,
+    ledger: &Ledger,
+) -> Request<upstream::Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = callee.path(format, caller.query.as_deref()).into();
+    let headers = request.headers_mut();
+    *headers = std::mem::take(&mut caller.headers);
+    headers::outgoing(
+        headers,
+        &caller.tenant,
+        callee,
+        Passage::Watched,
+        &gateway.instance,
+        &ledger.request_id,
+    );
+    // A body that was read as JSON is JSON, whatever the caller called it.
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+    }
+    request
+}
+
+async fn streamed(
+    asked: Asked,
+    caller: &Caller,
+    events: Events,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let status = asked.head.status;
+    let mut headers = asked.head.headers.clone();
+    // A compressed stream passes as it is: its frames can't be seen.
+    let form = match Coding::of(&headers) {
+        Ok(Coding::Identity) => Form::Events(events),
+        _ => Form::Raw,
+    };
+    let mut relay = asked.relay(form, caller.takes_trailers);
+    relay.begin(ledger).await?;
+    headers::streaming(&mut headers);
+    headers::announce_trailer(&mut headers, caller);
+    Ok(Answered {
+        status,
+        headers,
+        body: Body::Relay(Box::new(relay)),
+    })
+}
+
+/// The largest answer held until it is whole, so that one that breaks off
+/// still gets a status of its own. Larger ones (embeddings of many inputs,
+/// images) are passed on as they arrive.
+const WHOLE_MAX: usize = 1 << 20;
+
+async fn whole(asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
+    let status = asked.head.status;
+    let headers = asked.head.headers.clone();
+    let name = asked.callee.provider.name.clone();
+    let mut relay = asked.relay(Form::Raw, false);
+    let Some(body) = relay.collect(WHOLE_MAX, ledger).await? else {
+        return Ok(Answered {
+            status,
+            headers,
+            body: Body::Relay(Box::new(relay)),
+        });
+    };
+    if status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity)) {
+        if !looks_like_json(&body) {
+            return Err(not_json(&name, &headers));
+        }
+        let told = answer::read(format, &body);
+        ledger.usage = told.usage;
+        ledger.finish = told.finish;
+    }
+    Ok(Answered {
+        status,
+        headers,
+        body: Body::Whole(body),
+    })
+}
+
+/// Every answer of these endpoints is a JSON object. A login page or a proxy's
+/// own words with status 200 are nobody's answer.
+fn looks_like_json(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn not_json(provider: &str, headers: &HeaderMap) -> Error {
+    let what = headers.get(header::CONTENT_TYPE);
+    let what = what
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("untyped");
+    Error::new(
+        Kind::UpstreamProtocol,
+        format!(
+            "{provider} answered 200 with a body ({what}) that is not a JSON object: does its base_url lead to an LLM API?"
+        ),
+    )
+}

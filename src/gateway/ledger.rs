@@ -1,0 +1,529 @@
+//! What happened to one request: filled along the way, closed once, on drop.
+//!
+//! Closing is where metrics, the access line and the trailer's totals come
+//! from, so a request that ends in any way — answered, failed, left by its
+//! caller — is accounted for by the same code.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
+
+use super::Instance;
+use super::auth::Tenant;
+use super::plan::{Callee, Target};
+use crate::dialect::{Finish, Usage};
+use crate::error::Error;
+use crate::metrics::Calls;
+use crate::telemetry::{LogFormat, write_timestamp};
+use crate::upstream::Timing;
+
+/// What happened to one request.
+#[derive(Debug)]
+pub struct Ledger {
+    instance: Arc<Instance>,
+    /// When its head had been read.
+    pub started: Instant,
+    /// Its id: the caller's, or one of ours.
+    pub request_id: HeaderValue,
+    /// The endpoint's word in logs and metrics.
+    pub endpoint: &'static str,
+    method: Method,
+    /// Without the query, which may hold a key.
+    path: String,
+    /// Who asked.
+    pub tenant: Arc<str>,
+    /// What the caller wants it labelled with.
+    pub tags: Option<HeaderValue>,
+    /// Who was asked.
+    pub target: Option<Arc<Target>>,
+    /// The provider of a raw call, which has no target.
+    pub callee: Option<Arc<Callee>>,
+    /// The metric handles of that target.
+    pub calls: Option<Arc<Calls>>,
+    /// Whether the answer is a stream.
+    pub streamed: bool,
+    /// The connection's part of the waterfall.
+    pub timing: Timing,
+    /// Telling who asks.
+    pub auth: Duration,
+    /// Deciding where it goes.
+    pub plan: Duration,
+    /// Waiting for the caller's body.
+    pub intake: Duration,
+    /// Waiting for anything upstream, until the reply's head.
+    pub waited: Duration,
+    /// All time that was ours until the reply's head, once that is known.
+    own: Option<Duration>,
+    /// When the first content was seen.
+    pub first_content: Option<Instant>,
+    /// What the caller was told.
+    pub status: StatusCode,
+    /// Bytes of the body in.
+    pub bytes_in: u64,
+    /// Bytes of the body out.
+    pub bytes_out: u64,
+    /// Tokens.
+    pub usage: Option<Usage>,
+    /// Why the generation ended.
+    pub finish: Option<Finish>,
+    /// The provider's own id of the answer's request.
+    pub upstream_request_id: Option<HeaderValue>,
+    /// The error's code and words, if it ended in one.
+    error: Option<(&'static str, String)>,
+    outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It has not: dropped like this, its caller left.
+    Open,
+    /// The whole reply was handed over.
+    Complete,
+}
+
+/// The status logged for a caller that left before there was one (nginx's).
+const CLIENT_CLOSED: u16 = 499;
+
+impl Ledger {
+    /// Opens the ledger of one request from its head.
+    pub fn open(instance: &Arc<Instance>, method: Method, path: &str, headers: &HeaderMap) -> Self {
+        instance.metrics.in_flight.inc();
+        let mut path = path.to_owned();
+        if let Some((cut, _)) = path.char_indices().nth(512) {
+            path.truncate(cut);
+        }
+        Self {
+            started: Instant::now(),
+            request_id: request_id(headers),
+            endpoint: "unknown",
+            method,
+            path,
+            tenant: Arc::clone(&instance.nobody),
+            tags: headers.get("x-nowait-tags").cloned(),
+            target: None,
+            callee: None,
+            calls: None,
+            streamed: false,
+            timing: Timing::default(),
+            auth: Duration::ZERO,
+            plan: Duration::ZERO,
+            intake: Duration::ZERO,
+            waited: Duration::ZERO,
+            own: None,
+            first_content: None,
+            status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            bytes_in: 0,
+            bytes_out: 0,
+            usage: None,
+            finish: None,
+            upstream_request_id: None,
+            error: None,
+            outcome: Outcome::Open,
+            instance: Arc::clone(instance),
+        }
+    }
+
+    /// The ledger of one item of a batch: a call of its own, under the batch's
+    /// id and tenant.
+    pub fn item(&self, index: usize) -> Self {
+        let mut item = Self::open(
+            &self.instance,
+            self.method.clone(),
+            &self.path,
+            &HeaderMap::new(),
+        );
+        let id = format!("{}-{index}", self.request_id.to_str().unwrap_or("batch"));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            item.request_id = id;
+        }
+        item.endpoint = "batch_item";
+        item.tenant = Arc::clone(&self.tenant);
+        item.tags = self.tags.clone();
+        item
+    }
+
+    /// Begins again: an item of a batch begins when its turn comes.
+    pub fn restart(&mut self) {
+        self.started = Instant::now();
+    }
+
+    /// Notes who asks, and how long telling took.
+    pub fn authenticated(&mut self, tenant: &Tenant) {
+        self.auth = self.started.elapsed();
+        self.tenant = Arc::clone(&tenant.name);
+    }
+
+    /// Everything is decided: the call goes upstream now.
+    pub fn planned(&mut self) {
+        self.plan = self
+            .started
+            .elapsed()
+            .saturating_sub(self.auth + self.intake);
+    }
+
+    /// Notes who is asked, and resolves what the call is counted under.
+    pub fn aim(&mut self, target: &Arc<Target>) {
+        self.calls = Some(target.calls(&self.instance.metrics, self.endpoint));
+        self.target = Some(Arc::clone(target));
+    }
+
+    /// Notes an error of ours, in a reply or in the middle of a stream.
+    pub fn fail(&mut self, error: &Error) {
+        self.instance.metrics.error(error.kind().code());
+        self.error = Some((error.kind().code(), format!("{error:?}")));
+        if error.kind() == crate::error::Kind::Internal {
+            tracing::error!(request_id = ?self.request_id, "{error:?}");
+        }
+    }
+
+    /// The reply's head is ready: what was ours of the time until now.
+    pub fn head_ready(&mut self, status: StatusCode) {
+        self.status = status;
+        let own = self
+            .started
+            .elapsed()
+            .saturating_sub(self.intake + self.waited);
+        self.own = Some(own);
+        if self.method == Method::HEAD {
+            self.complete();
+        }
+    }
+
+    /// The whole reply was handed over.
+    pub fn complete(&mut self) {
+        self.outcome = Outcome::Complete;
+    }
+
+    /// The request's method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Who was asked, for a model or raw.
+    pub fn callee(&self) -> Option<&Arc<Callee>> {
+        self.callee
+            .as_ref()
+            .or_else(|| self.target.as_ref().map(|target| &target.callee))
+    }
+
+    /// Calls made upstream so far.
+    pub fn attempts(&self) -> u32 {
+        self.timing.sends
+    }
+
+    /// The waterfall until the reply's head, as a `Server-Timing` value.
+    pub fn server_timing(&self) -> HeaderValue {
+        let mut line = Line::default();
+        line.phase("auth", Some(self.auth).filter(|auth| !auth.is_zero()));
+        line.phase("plan", Some(self.plan).filter(|plan| !plan.is_zero()));
+        line.phase("queue", self.timing.queue);
+        line.phase("dns", self.timing.dns);
+        line.phase("connect", self.timing.connect);
+        line.phase("tls", self.timing.tls);
+        line.phase("upstream", self.upstream());
+        line.phase("ttft", self.time_to_first_token());
+        line.phase("gateway", self.own);
+        line.value()
+    }
+
+    /// The totals of a stream, for its trailer.
+    pub fn totals(&self) -> HeaderValue {
+        let mut line = Line::default();
+        line.phase("ttft", self.time_to_first_token());
+        line.phase("gateway", self.own);
+        line.phase("total", Some(self.started.elapsed()));
+        line.value()
+    }
+
+    fn upstream(&self) -> Option<Duration> {
+        Some(self.timing.head_at? - self.timing.sent_at?)
+    }
+
+    fn time_to_first_token(&self) -> Option<Duration> {
+        Some(
+            self.first_content?
+                .saturating_duration_since(self.timing.sent_at?),
+        )
+    }
+
+    /// Output tokens per second after the first.
+    fn tokens_per_second(&self, ended: Instant) -> Option<f64> {
+        let after_first = ended
+            .saturating_duration_since(self.first_content?)
+            .as_secs_f64();
+        let tokens = self.usage?.output.saturating_sub(1);
+        (tokens > 0 && after_first > 0.0).then(|| tokens as f64 / after_first)
+    }
+
+    fn close(&mut self) {
+        let metrics = &self.instance.metrics;
+        metrics.in_flight.dec();
+        let ended = Instant::now();
+        let total = ended - self.started;
+        match &self.calls {
+            None => metrics.ended_here(self.endpoint, self.status.as_u16()),
+            Some(calls) => {
+                metrics.ended(calls, self.status.as_u16());
+                calls.duration.observe(total.as_secs_f64());
+                if let Some(own) = self.own {
+                    calls.own.observe(own.as_secs_f64());
+                }
+                if let Some(ttft) = self.time_to_first_token().filter(|_| self.streamed) {
+                    calls.first_token.observe(ttft.as_secs_f64());
+                    if let Some(rate) = self.tokens_per_second(ended) {
+                        calls.per_token.observe(1.0 / rate);
+                    }
+                }
+                if let Some(usage) = self.usage.filter(|usage| !usage.estimated) {
+                    calls.input.observe(usage.input as f64);
+                    calls.output.observe(usage.output as f64);
+                }
+            }
+        }
+        if self.outcome == Outcome::Open {
+            metrics.cancelled(self.endpoint);
+        }
+        let log = &self.instance.log;
+        log.append(|out| match log.format {
+            LogFormat::Text => self.write_text(out, ended),
+            LogFormat::Json => self.write_json(out, ended),
+        });
+    }
+
+    fn facts(&self, ended: Instant, mut fact: impl FnMut(&str, Fact<'_>)) {
+        fact("status", Fact::Number(u64::from(self.status.as_u16())));
+        fact("method", Fact::Text(self.method.as_str()));
+        fact("path", Fact::Text(&self.path));
+        fact("endpoint", Fact::Text(self.endpoint));
+        fact("tenant", Fact::Text(&self.tenant));
+        if let Some(target) = &self.target {
+            fact("provider", Fact::Text(&target.callee.provider.name));
+            fact("model", Fact::Text(&target.model));
+        } else if let Some(callee) = &self.callee {
+            fact("provider", Fact::Text(&callee.provider.name));
+        }
+        fact("stream", Fact::Flag(self.streamed));
+        fact("cache", Fact::Text("bypass"));
+        fact("total_ms", Fact::Millis(ended - self.started));
+        for (name, phase) in [
+            ("auth_ms", Some(self.auth).filter(|auth| !auth.is_zero())),
+            ("plan_ms", Some(self.plan).filter(|plan| !plan.is_zero())),
+            ("queue_ms", self.timing.queue),
+            ("dns_ms", self.timing.dns),
+            ("connect_ms", self.timing.connect),
+            ("tls_ms", self.timing.tls),
+            ("upstream_ms", self.upstream()),
+            ("ttft_ms", self.time_to_first_token()),
+            ("gateway_ms", self.own),
+        ] {
+            if let Some(phase) = phase {
+                fact(name, Fact::Millis(phase));
+            }
+        }
+        if self.attempts() > 0 {
+            fact("attempts", Fact::Number(u64::from(self.attempts())));
+            fact("cold", Fact::Flag(self.timing.cold));
+        }
+        fact("bytes_in", Fact::Number(self.bytes_in));
+        fact("bytes_out", Fact::Number(self.bytes_out));
+        if let Some(usage) = self.usage {
+            fact("input_tokens", Fact::Number(usage.input));
+            fact("output_tokens", Fact::Number(usage.output));
+            fact("cached_tokens", Fact::Number(usage.cached));
+            fact("tokens_estimated", Fact::Flag(usage.estimated));
+        }
+        if let Some(rate) = self.tokens_per_second(ended) {
+            fact("tokens_per_s", Fact::Rate(rate));
+        }
+        if let Some(finish) = self.finish {
+            fact("finish", Fact::Text(finish.as_str()));
+        }
+        if self.outcome == Outcome::Open {
+            fact("cancelled", Fact::Flag(true));
+        }
+        if let Some((code, text)) = &self.error {
+            fact("error", Fact::Text(code));
+            fact("message", Fact::Text(text));
+        }
+        if let Some(tags) = self.tags.as_ref().and_then(|tags| tags.to_str().ok()) {
+            fact("tags", Fact::Text(tags));
+        }
+        fact(
+            "request_id",
+            Fact::Text(self.request_id.to_str().unwrap_or("?")),
+        );
+        if let Some(id) = self
+            .upstream_request_id
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+        {
+            fact("upstream_request_id", Fact::Text(id));
+        }
+    }
+
+    fn write_text(&self, out: &mut Vec<u8>, ended: Instant) {
+        write_timestamp(out, SystemTime::now());
+        self.facts(ended, |name, value| {
+            out.push(b' ');
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            match value {
+                Fact::Text(text) if is_plain(text) => out.extend_from_slice(text.as_bytes()),
+                value => value.write_json(out),
+            }
+        });
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>, ended: Instant) {
+        out.extend_from_slice(b"{\"time\":\"");
+        write_timestamp(out, SystemTime::now());
+        out.push(b'"');
+        self.facts(ended, |name, value| {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            value.write_json(out);
+        });
+        out.push(b'}');
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// One value of the access line.
+enum Fact<'a> {
+    Text(&'a str),
+    Number(u64),
+    Millis(Duration),
+    Rate(f64),
+    Flag(bool),
+}
+
+impl Fact<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec does not fail.
+        let _ = match self {
+            Self::Text(text) => serde_json::to_writer(&mut *out, text).map_err(Into::into),
+            Self::Number(number) => {
+                out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+                Ok(())
+            }
+            Self::Millis(duration) => {
+                write_millis(out, *duration);
+                Ok(())
+            }
+            Self::Rate(rate) => write!(out, "{rate:.1}"),
+            Self::Flag(flag) => out.write_all(if *flag { b"true" } else { b"false" }),
+        };
+    }
+}
+
+/// A text that needs no quotes in `key=value`.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=')
+}
+
+/// Milliseconds with three decimals, without floating point.
+fn write_millis(out: &mut Vec<u8>, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+    let rest = (micros % 1_000) as u16;
+    let digit = |n: u16| b'0' + (n % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
+}
+
+/// A `Server-Timing` value being written.
+#[derive(Default)]
+struct Line(Vec<u8>);
+
+impl Line {
+    fn phase(&mut self, name: &str, took: Option<Duration>) {
+        let Some(took) = took else { return };
+        if self.0.is_empty() {
+            self.0.reserve(128);
+        } else {
+            self.0.extend_from_slice(b", ");
+        }
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b";dur=");
+        write_millis(&mut self.0, took);
+    }
+
+    fn value(self) -> HeaderValue {
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(self.0))
+            .unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// The caller's id where it is one a log can bear, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    if let Some(id) = headers.get("x-request-id")
+        && (1..=200).contains(&id.len())
+        && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    {
+        return id.clone();
+    }
+    let mut text = String::with_capacity(36);
+    // 128 random bits: two ids meet once in 2^64 requests.
+    let _ = write!(text, "req_{:032x}", fastrand::u128(..));
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+        .unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        for (micros, expected) in [
+            (0, "0.000"),
+            (7, "0.007"),
+            (1_050, "1.050"),
+            (600_000_123, "600000.123"),
+        ] {
+            let mut out = Vec::new();
+            write_millis(&mut out, Duration::from_micros(micros));
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn phases_that_did_not_happen_are_absent() {
+        let mut line = Line::default();
+        line.phase("dns", None);
+        line.phase("upstream", Some(Duration::from_millis(12)));
+        line.phase("gateway", Some(Duration::from_micros(80)));
+        assert_eq!(line.value(), "upstream;dur=12.000, gateway;dur=0.080");
+    }
+
+    #[test]
+    fn a_request_id_is_the_callers_unless_it_could_break_a_line() {
+        for (sent, kept) in [
+            ("abc-1", true),
+            ("has space", false),
+            ("", false),
+            (&*"x".repeat(201), false),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-request-id"),
+                sent.parse().unwrap(),
+            )]);
+            let id = request_id(&headers);
+            assert_eq!(id == sent, kept, "{sent}");
+            assert!(kept || id.to_str().unwrap().starts_with("req_"));
+        }
+    }
+}

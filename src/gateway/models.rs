@@ -1,0 +1,312 @@
+//! The list of models: the operator's names and what the providers list.
+//!
+//! Providers are asked off the path and what they said is remembered, so a
+//! slow or dead provider never holds up or fails the list.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, StatusCode};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+
+use super::headers;
+use super::plan::Callee;
+use super::reply::Answered;
+use super::{Caller, Gateway};
+use crate::dialect::Dialect;
+use crate::error::{Error, Kind};
+use crate::upstream::{Body, Limits, Timing};
+
+/// What each provider said it serves, by the provider's name. Kept over
+/// reloads; a provider that stops answering keeps its last list.
+#[derive(Debug, Default)]
+pub struct Catalogue(RwLock<BTreeMap<String, Vec<Listed>>>);
+
+/// One model as its provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    id: String,
+    /// Unix seconds; 0 where the provider does not say.
+    created: i64,
+}
+
+/// The most models remembered of one provider.
+const LISTED_MAX: usize = 10_000;
+
+/// The largest list read, in bytes.
+const LIST_BYTES_MAX: usize = 8 << 20;
+
+/// How long a provider may take over its list.
+const ASK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Asks every provider that can be asked without a caller's key, all at once.
+pub async fn refresh(gateway: &Arc<Gateway>) {
+    let mut asking = tokio::task::JoinSet::new();
+    for callee in gateway.routes.callees() {
+        if callee.provider.key.is_none() && !callee.provider.simulated {
+            continue;
+        }
+        let (gateway, callee) = (Arc::clone(gateway), Arc::clone(callee));
+        asking.spawn(async move {
+            let name = &callee.provider.name;
+            match timeout(ASK_TIMEOUT, ask(&gateway, &callee)).await {
+                Ok(Ok(list)) => {
+                    gateway
+                        .instance
+                        .catalogue
+                        .0
+                        .write()
+                        .insert(name.clone(), list);
+                }
+                Ok(Err(why)) => tracing::debug!("{name} did not list its models: {why}"),
+                Err(_) => tracing::debug!("{name} did not list its models within {ASK_TIMEOUT:?}"),
+            }
+        });
+    }
+    while asking.join_next().await.is_some() {}
+}
+
+async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, String> {
+    let mut request = Request::new(Body::Empty);
+    *request.method_mut() = Method::GET;
+    let path = match callee.provider.dialect {
+        Dialect::Gemini => "/v1beta/models",
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Sim => "/v1/models",
+    };
+    let uri = callee
+        .raw_path(path, None)
+        .map_err(|error| error.to_string())?;
+    *request.uri_mut() = uri.into();
+    let nobody = Caller::nobody(gateway);
+    let id = HeaderValue::from_static("nowait-models");
+    *request.headers_mut() = headers::own_call(
+        callee.provider.dialect,
+        callee,
+        &nobody,
+        &gateway.instance,
+        &id,
+    );
+    let limits = Limits {
+        connect: gateway.routes.timeouts().connect,
+        deadline: Instant::now() + ASK_TIMEOUT,
+    };
+    let mut timing = Timing::default();
+    let response = callee.upstream.send(request, &mut timing, limits).await;
+    let response = response.map_err(|fault| fault.to_string())?;
+    let status = response.status();
+    let body = http_body_util::Limited::new(response.into_body(), LIST_BYTES_MAX);
+    let body = http_body_util::BodyExt::collect(body)
+        .await
+        .map_err(|fault| fault.to_string())?;
+    if status != StatusCode::OK {
+        return Err(format!("it answered {status}"));
+    }
+    read(&body.to_bytes()).map_err(|fault| fault.to_string())
+}
+
+/// Reads any provider's list: OpenAI's and Anthropic's `data`, Gemini's
+/// `models`.
+fn read(body: &[u8]) -> serde_json::Result<Vec<Listed>> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(default)]
+        data: Vec<Entry>,
+        #[serde(default)]
+        models: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(alias = "name")]
+        id: Option<String>,
+        #[serde(default)]
+        created: Option<serde_json::Number>,
+    }
+    let list: List = serde_json::from_slice(body)?;
+    let entries = list.data.into_iter().chain(list.models);
+    Ok(entries
+        .filter_map(|entry| {
+            let id = entry.id?;
+            Some(Listed {
+                id: id.strip_prefix("models/").map(str::to_owned).unwrap_or(id),
+                created: entry.created.and_then(|at| at.as_i64()).unwrap_or(0),
+            })
+        })
+        .take(LISTED_MAX)
+        .collect())
+}
+
+/// A model as callers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    id: String,
+    created: i64,
+    owner: String,
+}
+
+/// The names a caller may use, the operator's own first. A name that leads to
+/// its provider by itself is bare, any other carries its provider.
+fn shown(gateway: &Gateway) -> Vec<Shown> {
+    let mut names: Vec<Shown> = gateway
+        .routes
+        .names()
+        .map(|name| Shown {
+            id: name.to_owned(),
+            created: 0,
+            owner: "nowait".to_owned(),
+        })
+        .collect();
+    names.sort_by(|a, b| a.id.cmp(&b.id));
+    let catalogue = gateway.instance.catalogue.0.read();
+    for callee in gateway.routes.callees() {
+        let owner = &callee.provider.name;
+        for listed in catalogue.get(owner).into_iter().flatten() {
+            let leads_there = gateway
+                .routes
+                .leads_to(&listed.id)
+                .is_some_and(|name| name == owner);
+            let id = if leads_there {
+                listed.id.clone()
+            } else {
+                format!("{owner}/{}", listed.id)
+            };
+            if !names
+                .iter()
+                .take(gateway.routes.names().count())
+                .any(|known| known.id == id)
+            {
+                names.push(Shown {
+                    id,
+                    created: listed.created,
+                    owner: owner.clone(),
+                });
+            }
+        }
+    }
+    names
+}
+
+#[derive(Serialize)]
+struct OpenAiModel<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    owned_by: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    created_at: String,
+}
+
+impl Shown {
+    fn openai(&self) -> OpenAiModel<'_> {
+        OpenAiModel {
+            id: &self.id,
+            object: "model",
+            created: self.created,
+            owned_by: &self.owner,
+        }
+    }
+
+    fn anthropic(&self) -> AnthropicModel<'_> {
+        let created =
+            std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(self.created).unwrap_or(0));
+        let mut at = Vec::new();
+        crate::telemetry::write_timestamp(&mut at, created);
+        AnthropicModel {
+            kind: "model",
+            id: &self.id,
+            display_name: &self.id,
+            created_at: String::from_utf8(at).unwrap_or_default(),
+        }
+    }
+}
+
+/// The whole list, in the dialect of the caller.
+pub fn list(gateway: &Gateway, dialect: Dialect) -> Result<Answered, Error> {
+    let names = shown(gateway);
+    let body = match dialect {
+        Dialect::Anthropic => json(&serde_json::json!({
+            "data": names.iter().map(Shown::anthropic).collect::<Vec<_>>(),
+            "has_more": false,
+            "first_id": names.first().map(|name| &name.id),
+            "last_id": names.last().map(|name| &name.id),
+        })),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Sim => json(&serde_json::json!({
+            "object": "list",
+            "data": names.iter().map(Shown::openai).collect::<Vec<_>>(),
+        })),
+    }?;
+    Ok(Answered::whole(StatusCode::OK, "application/json", body))
+}
+
+/// One model of it.
+pub fn one(gateway: &Gateway, id: &str, dialect: Dialect) -> Result<Answered, Error> {
+    let names = shown(gateway);
+    let found = names.into_iter().find(|name| name.id == id).or_else(|| {
+        // A name can be callable without being listed.
+        let plan = gateway.routes.plan(id).ok()?;
+        Some(Shown {
+            id: id.to_owned(),
+            created: 0,
+            owner: plan.targets[0].callee.provider.name.clone(),
+        })
+    });
+    let Some(model) = found else {
+        return Err(gateway
+            .routes
+            .plan(id)
+            .err()
+            .unwrap_or_else(|| Error::new(Kind::ModelNotFound, "no such model")));
+    };
+    let body = match dialect {
+        Dialect::Anthropic => json(&model.anthropic()),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Sim => json(&model.openai()),
+    }?;
+    Ok(Answered::whole(StatusCode::OK, "application/json", body))
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|fault| {
+        Error::new(Kind::Internal, "the list of models could not be written").because(fault)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_providers_list_is_read() {
+        for (body, expected) in [
+            (
+                r#"{"object":"list","data":[{"id":"a","object":"model","created":7,"owned_by":"x"}]}"#,
+                &[("a", 7)][..],
+            ),
+            (
+                r#"{"data":[{"type":"model","id":"b","created_at":"2025-01-01T00:00:00Z"}],"has_more":false}"#,
+                &[("b", 0)],
+            ),
+            (
+                r#"{"models":[{"name":"models/c","supportedGenerationMethods":[]}]}"#,
+                &[("c", 0)],
+            ),
+            (r#"{"data":[{"id":null},{"other":1}]}"#, &[]),
+        ] {
+            let found = read(body.as_bytes()).unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|listed| (listed.id.as_str(), listed.created))
+                .collect();
+            assert_eq!(found, expected, "{body}");
+        }
+        assert!(read(b"<html>").is_err());
+    }
+}

@@ -1,0 +1,458 @@
+//! Where a call goes: from the model's name to the targets that may answer it.
+//!
+//! Planning is pure. [`Routes`] is made once per configuration snapshot; a plan
+//! is made once per model name and remembered, so that a request costs one
+//! look-up and the metric handles of a target live with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use parking_lot::RwLock;
+
+use crate::config::{Config, Timeouts, nearest};
+use crate::dialect::{Dialect, Format};
+use crate::error::{Error, Kind};
+use crate::metrics::{Calls, Metrics, Operation};
+use crate::provider::{Auth, Provider, family};
+use crate::upstream::Upstream;
+
+/// A provider that can be called: who it is, and the way there.
+#[derive(Debug)]
+pub struct Callee {
+    /// Who it is.
+    pub provider: Arc<Provider>,
+    /// Its connections.
+    pub upstream: Arc<Upstream>,
+    /// Its name, as a header shows it.
+    pub shown: HeaderValue,
+    /// What every call to it carries: its own key, and the operator's extra
+    /// headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its own key where it travels in the query, as `name=value`.
+    key_query: Option<String>,
+    /// Its paths by [`Format`], in the order of [`Format::ALL`].
+    paths: Vec<PathAndQuery>,
+}
+
+impl Callee {
+    /// Makes the constant parts of its requests once.
+    pub fn new(provider: Arc<Provider>, upstream: Arc<Upstream>) -> Self {
+        let paths = Format::ALL
+            .iter()
+            .map(|format| {
+                let path = format!("{}{}", root(&provider, format.dialect()), format.path());
+                path.parse()
+                    .unwrap_or_else(|_| PathAndQuery::from_static("/"))
+            })
+            .collect();
+        Self {
+            shown: visible(&provider.name),
+            headers: own_headers(&provider),
+            key_query: key_query(&provider),
+            provider,
+            upstream,
+            paths,
+        }
+    }
+
+    /// The path of a call in `format`, with the caller's query.
+    pub fn path(&self, format: Format, query: Option<&str>) -> PathAndQuery {
+        let path = &self.paths[format as usize];
+        self.with_query(path.clone(), query)
+    }
+
+    /// The path of a raw call: `rest` below the base URL, with or without the
+    /// version that base URLs of OpenAI's dialect end in and those of
+    /// Anthropic's do not.
+    pub fn raw_path(&self, rest: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
+        let prefix = &self.provider.base.prefix;
+        let versioned = rest == "/v1" || rest.starts_with("/v1/");
+        let path = match self.provider.dialect {
+            Dialect::Sim => format!("{}{rest}", prefix.strip_suffix("/v1").unwrap_or(prefix)),
+            Dialect::Anthropic if !versioned => format!("{prefix}/v1{rest}"),
+            _ if versioned && prefix.ends_with("/v1") => format!("{prefix}{}", &rest[3..]),
+            _ => format!("{prefix}{rest}"),
+        };
+        let path = path.parse().map_err(|fault| {
+            Error::invalid(format!("the path {rest} can't be passed on"))
+                .because(http::Error::from(fault))
+        })?;
+        Ok(self.with_query(path, query))
+    }
+
+    fn with_query(&self, path: PathAndQuery, query: Option<&str>) -> PathAndQuery {
+        let theirs = query.filter(|query| !query.is_empty());
+        let query = match (theirs, self.key_query.as_deref()) {
+            (None, None) => return path,
+            (Some(theirs), None) => theirs.to_owned(),
+            (None, Some(own)) => own.to_owned(),
+            (Some(theirs), Some(own)) => format!("{theirs}&{own}"),
+        };
+        // A query that arrived in a request is one that can be sent in one.
+        format!("{}?{query}", path.path()).parse().unwrap_or(path)
+    }
+}
+
+/// What every call to a provider carries. A key that no header can carry is
+/// refused where configuration is read.
+fn own_headers(provider: &Provider) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    if let Some(key) = &provider.key {
+        let header = match &provider.auth {
+            Auth::Bearer => Some((header::AUTHORIZATION, format!("Bearer {}", key.expose()))),
+            Auth::Header(name) => Some((name.clone(), key.expose().to_owned())),
+            Auth::Query(_) | Auth::None => None,
+        };
+        if let Some((name, text)) = header
+            && let Ok(mut value) = HeaderValue::from_str(&text)
+        {
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+    }
+    headers.extend(provider.headers.iter().cloned());
+    headers
+}
+
+fn key_query(provider: &Provider) -> Option<String> {
+    match (&provider.auth, &provider.key) {
+        (Auth::Query(name), Some(key)) => Some(format!("{name}={}", key.expose())),
+        _ => None,
+    }
+}
+
+/// What a provider's paths begin with. OpenAI's base URLs end in the version
+/// and its paths don't have it; Anthropic's are the other way round; the
+/// simulated provider serves both below one base.
+fn root(provider: &Provider, dialect: Dialect) -> String {
+    let prefix = &provider.base.prefix;
+    match (provider.dialect, dialect) {
+        (Dialect::Sim, Dialect::OpenAi) => {
+            format!("{}/v1", prefix.strip_suffix("/v1").unwrap_or(prefix))
+        }
+        (Dialect::Sim, _) => prefix.strip_suffix("/v1").unwrap_or(prefix).to_owned(),
+        _ => prefix.clone(),
+    }
+}
+
+/// A model of a provider: who answers.
+#[derive(Debug)]
+pub struct Target {
+    /// Who is asked.
+    pub callee: Arc<Callee>,
+    /// What that provider calls the model.
+    pub model: String,
+    /// The same, as a header shows it.
+    pub shown: HeaderValue,
+    /// The name in the metrics: the model's, or `other` past the bound.
+    label: String,
+    /// By operation, in the order they were first used; a handful.
+    calls: [OnceLock<Arc<Calls>>; OPERATIONS.len()],
+}
+
+/// Every operation a target may serve, one set of metric handles each.
+const OPERATIONS: [Operation; 9] = [
+    operation("chat", "chat"),
+    operation("responses", "chat"),
+    operation("completions", "text_completion"),
+    operation("embeddings", "embeddings"),
+    operation("messages", "chat"),
+    operation("count_tokens", "count_tokens"),
+    operation("generate", "chat"),
+    operation("generate_claude", "chat"),
+    operation("batch_item", "chat"),
+];
+
+const fn operation(endpoint: &'static str, operation: &'static str) -> Operation {
+    Operation {
+        endpoint,
+        operation,
+    }
+}
+
+impl Target {
+    fn new(callee: &Arc<Callee>, model: &str, labelled: bool) -> Self {
+        Self {
+            callee: Arc::clone(callee),
+            model: model.to_owned(),
+            shown: visible(model),
+            label: if labelled {
+                model.to_owned()
+            } else {
+                "other".to_owned()
+            },
+            calls: Default::default(),
+        }
+    }
+
+    /// `provider/model`, the name that always works.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.callee.provider.name, self.model)
+    }
+
+    /// The metric handles of calls through `endpoint`.
+    pub fn calls(&self, metrics: &Metrics, endpoint: &'static str) -> Arc<Calls> {
+        let provider = &self.callee.provider.name;
+        let make = |operation| Arc::new(metrics.calls(operation, provider, &self.label));
+        match OPERATIONS
+            .iter()
+            .position(|known| known.endpoint == endpoint)
+        {
+            Some(at) => Arc::clone(self.calls[at].get_or_init(|| make(OPERATIONS[at]))),
+            None => make(operation(endpoint, endpoint)),
+        }
+    }
+}
+
+/// What we intend for one model name.
+#[derive(Debug)]
+pub struct Plan {
+    /// The name asked for.
+    pub name: String,
+    /// Who may answer, best first; never empty.
+    pub targets: Vec<Arc<Target>>,
+    /// The deadlines of its calls.
+    pub timeouts: Timeouts,
+    /// How the name was found, for people.
+    pub why: String,
+}
+
+impl Plan {
+    /// The first target that takes `format` as it stands.
+    pub fn target(&self, format: Format) -> Result<&Arc<Target>, Error> {
+        self.first(|dialect| dialect.speaks(format)).ok_or_else(|| {
+            let target = &self.targets[0];
+            Error::invalid(format!(
+                "the model `{}` is served by {}, which speaks the {} dialect; this endpoint is {}'s and \
+                 translation between dialects is not in this version: {}",
+                self.name,
+                target.callee.provider.name,
+                target.callee.provider.dialect.as_str(),
+                format.dialect().as_str(),
+                match target.callee.provider.dialect {
+                    Dialect::Anthropic => "call /v1/messages, or /generate",
+                    Dialect::Gemini => "call it raw at /gemini/…",
+                    Dialect::OpenAi | Dialect::Sim => "call /v1/chat/completions, or /generate",
+                }
+            ))
+            .param("model")
+        })
+    }
+
+    /// The first target the plain endpoint can speak to, and the form it is
+    /// asked in.
+    pub fn plain_target(&self) -> Result<(&Arc<Target>, Format), Error> {
+        for (dialect, format) in [
+            (Dialect::OpenAi, Format::Chat),
+            (Dialect::Anthropic, Format::Messages),
+        ] {
+            if let Some(target) =
+                self.first(|d| d == dialect || (d == Dialect::Sim && dialect == Dialect::OpenAi))
+            {
+                return Ok((target, format));
+            }
+        }
+        Err(Error::invalid(format!(
+            "the model `{}` is served by {}, which /generate can't speak to in this version",
+            self.name, self.targets[0].callee.provider.name
+        ))
+        .param("model"))
+    }
+
+    fn first(&self, takes: impl Fn(Dialect) -> bool) -> Option<&Arc<Target>> {
+        self.targets
+            .iter()
+            .find(|target| takes(target.callee.provider.dialect))
+    }
+}
+
+/// Plans remembered per snapshot. Names come from callers, so there is a
+/// bound; past it a plan is made anew each time and counted as `other`.
+const REMEMBERED: usize = 1024;
+
+/// From names to plans.
+#[derive(Debug)]
+pub struct Routes {
+    callees: Vec<Arc<Callee>>,
+    models: HashMap<String, Arc<Plan>>,
+    timeouts: Timeouts,
+    /// Read for every request, written once per new name.
+    made: RwLock<HashMap<String, Arc<Plan>>>,
+}
+
+impl Routes {
+    /// Those of a configuration whose providers can be called as `callees`.
+    pub fn new(config: &Config, callees: Vec<Arc<Callee>>) -> Self {
+        let find = |provider: &Provider| {
+            callees
+                .iter()
+                .find(|callee| callee.provider.name == provider.name)
+        };
+        let models = config
+            .models
+            .values()
+            .map(|model| {
+                let targets = model
+                    .targets
+                    .iter()
+                    .filter_map(|target| {
+                        Some(Arc::new(Target::new(
+                            find(&target.provider)?,
+                            &target.model,
+                            true,
+                        )))
+                    })
+                    .collect();
+                let plan = Plan {
+                    name: model.name.clone(),
+                    targets,
+                    timeouts: model.timeout,
+                    why: format!("[models.{}]", model.name),
+                };
+                (model.name.clone(), Arc::new(plan))
+            })
+            .collect();
+        Self {
+            callees,
+            models,
+            timeouts: config.timeout,
+            made: RwLock::default(),
+        }
+    }
+
+    /// Everybody who can be called, in the order of the configuration.
+    pub fn callees(&self) -> &[Arc<Callee>] {
+        &self.callees
+    }
+
+    /// The operator's own names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.models.keys().map(String::as_str)
+    }
+
+    /// The provider of that name.
+    pub fn callee(&self, name: &str) -> Option<&Arc<Callee>> {
+        self.callees
+            .iter()
+            .find(|callee| callee.provider.name == name)
+    }
+
+    /// The deadlines of a call that no `[models]` entry speaks for.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// The plan for the name a caller asked for.
+    pub fn plan(&self, name: &str) -> Result<Arc<Plan>, Error> {
+        if let Some(plan) = self.models.get(name) {
+            return Ok(Arc::clone(plan));
+        }
+        if let Some(plan) = self.made.read().get(name) {
+            return Ok(Arc::clone(plan));
+        }
+        let (callee, model, why) = self.find(name)?;
+        let mut made = self.made.write();
+        let labelled = made.len() < REMEMBERED;
+        let plan = Arc::new(Plan {
+            name: name.to_owned(),
+            targets: vec![Arc::new(Target::new(callee, model, labelled))],
+            timeouts: self.timeouts,
+            why,
+        });
+        if labelled {
+            made.insert(name.to_owned(), Arc::clone(&plan));
+        }
+        Ok(plan)
+    }
+
+    /// The provider a bare name leads to by itself.
+    pub fn leads_to(&self, name: &str) -> Option<&str> {
+        if self.models.contains_key(name) {
+            return None;
+        }
+        let (callee, model, _) = self.find(name).ok()?;
+        (model == name).then_some(callee.provider.name.as_str())
+    }
+
+    /// The target of a call addressed to one provider by its path.
+    pub fn target_of(&self, callee: &Arc<Callee>, model: &str) -> Result<Arc<Target>, Error> {
+        let plan = self.plan(&format!("{}/{model}", callee.provider.name))?;
+        Ok(Arc::clone(&plan.targets[0]))
+    }
+
+    /// Who serves a name that `[models]` does not have, and what they call it.
+    fn find<'a>(&self, name: &'a str) -> Result<(&Arc<Callee>, &'a str, String), Error> {
+        if let Some((provider, model)) = name.split_once('/')
+            && !model.is_empty()
+            && let Some(callee) = self.callee(provider)
+        {
+            return Ok((callee, model, format!("`{provider}/…` names the provider")));
+        }
+        let known = family(name);
+        if let Some(callee) = known.and_then(|provider| self.callee(provider)) {
+            let why = format!("the name is of {}'s family", callee.provider.name);
+            return Ok((callee, name, why));
+        }
+        if let [only] = &self.callees[..]
+            && only.provider.simulated
+        {
+            let why = "with nothing but the simulated provider every name is its".to_owned();
+            return Ok((only, name, why));
+        }
+        Err(self.unknown(name, known))
+    }
+
+    fn unknown(&self, name: &str, family: Option<&str>) -> Error {
+        let mut message = format!("no provider serves the model `{}`", cut(name));
+        if let Some(family) = family {
+            message.push_str(&format!(
+                ": it is of {family}'s family, and {family} is not configured (set its key, or add [providers.{family}])"
+            ));
+        }
+        let made = self.made.read();
+        let defaults = self
+            .callees
+            .iter()
+            .filter_map(|callee| callee.provider.default_model.as_deref());
+        let candidates = self
+            .names()
+            .chain(made.keys().map(String::as_str))
+            .chain(defaults);
+        if let Some(near) = nearest(name, candidates) {
+            message.push_str(&format!("; did you mean `{near}`?"));
+        }
+        let prefixes: Vec<_> = self
+            .callees
+            .iter()
+            .map(|callee| format!("{}/MODEL", callee.provider.name))
+            .collect();
+        message.push_str(&format!("; {} always works", prefixes.join(", ")));
+        Error::new(Kind::ModelNotFound, message).param("model")
+    }
+}
+
+/// At most 100 characters of a name a caller made up.
+fn cut(name: &str) -> &str {
+    match name.char_indices().nth(100) {
+        Some((at, _)) => &name[..at],
+        None => name,
+    }
+}
+
+/// `text` as a header's value, with `?` for what a header can't carry. A model
+/// name is the caller's, and must not write headers of its own.
+fn visible(text: &str) -> HeaderValue {
+    let clean: String = cut(text)
+        .chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    HeaderValue::from_str(&clean).unwrap_or_else(|_| HeaderValue::from_static("?"))
+}

@@ -1,0 +1,83 @@
+//! Anything else a provider serves: any path, method, body and type, passed
+//! through over the same connections, with the same key and timing.
+//!
+//! Nothing is held: bodies stream both ways, so neither `max_body` nor the
+//! total timeout applies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body::Body as _;
+
+use super::attempt::{Limits, Span};
+use super::headers::{self, Passage};
+use super::ledger::Ledger;
+use super::relay::Form;
+use super::reply::{Answered, Body};
+use super::{Caller, Gateway, intake};
+use crate::error::Error;
+use crate::upstream;
+
+/// Bodies up to this size are held, so that they can be sent again on a fresh
+/// connection.
+const HELD_MAX: u64 = 64 << 10;
+
+/// Passes a request through to `provider`.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    mut caller: Caller,
+    provider: &str,
+    rest: &str,
+    mut body: hyper::body::Incoming,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let callee = gateway.callee(provider)?;
+    caller.tenant.may_use_all_of(provider)?;
+    ledger.callee = Some(Arc::clone(callee));
+    let limits = Limits::new(
+        ledger.started,
+        gateway.routes.timeouts(),
+        caller.patience,
+        Span::Raw,
+    );
+
+    let body = match body.size_hint().exact() {
+        Some(0) => upstream::Body::Empty,
+        Some(size) if size <= HELD_MAX => {
+            let until = ledger.started + gateway.routes.timeouts().total;
+            let bytes: Bytes = intake::read(&mut body, HELD_MAX, until).await?;
+            ledger.bytes_in = bytes.len() as u64;
+            bytes.into()
+        }
+        _ => upstream::Body::stream(body),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = ledger.method().clone();
+    *request.uri_mut() = callee.raw_path(rest, caller.query.as_deref())?.into();
+    *request.headers_mut() = std::mem::take(&mut caller.headers);
+    headers::outgoing(
+        request.headers_mut(),
+        &caller.tenant,
+        callee,
+        Passage::Raw,
+        &gateway.instance,
+        &ledger.request_id,
+    );
+
+    let asked = gateway.ask(callee, request, limits, ledger).await?;
+    let status = asked.head.status;
+    let mut headers = asked.head.headers.clone();
+    if asked.is_event_stream() {
+        ledger.streamed = true;
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));
+    }
+    let relay = asked.relay(Form::Raw, caller.takes_trailers);
+    headers::announce_trailer(&mut headers, &caller);
+    Ok(Answered {
+        status,
+        headers,
+        body: Body::Relay(Box::new(relay)),
+    })
+}

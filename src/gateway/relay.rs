@@ -1,0 +1,417 @@
+//! Passes an answer on as it arrives.
+//!
+//! Bytes are handed to the caller as soon as they make whole frames, looked at
+//! on the way and never rewritten. A caller who reads slowly is not read ahead
+//! of: nothing is taken from upstream while nothing is taken from us. A stream
+//! that breaks off ends with an error event in the caller's format, never with
+//! a made-up end.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Body as _;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+use super::Instance;
+use super::attempt::{Limits, broken, drained};
+use super::ledger::Ledger;
+use super::plain::Plain;
+use super::plan::Callee;
+use crate::dialect::{Ending, ErrorView, Format, Watch, error_event};
+use crate::error::{Error, Kind};
+use crate::sse::Framer;
+use crate::upstream::Incoming;
+
+/// An answer on its way.
+pub struct Relay {
+    body: Incoming,
+    form: Form,
+    /// Made ready and not yet handed out; a handful at most, because nothing
+    /// is read while something is here.
+    ready: VecDeque<Bytes>,
+    callee: Arc<Callee>,
+    instance: Arc<Instance>,
+    limits: Limits,
+    sent: Instant,
+    last: Instant,
+    /// Made at the first wait, moved on only when it fires.
+    timer: Option<Pin<Box<Sleep>>>,
+    over: Option<Pin<Box<OwnedNotified>>>,
+    stage: Stage,
+    takes_trailers: bool,
+    trailers: Option<HeaderMap>,
+}
+
+/// What the answer is to the caller.
+pub enum Form {
+    /// Bytes, not looked at.
+    Raw,
+    /// A stream in the caller's own format.
+    Events(Events),
+    /// A stream turned into the plain endpoint's.
+    Plain(Plain),
+}
+
+/// A stream relayed frame by frame.
+pub struct Events {
+    format: Format,
+    framer: Framer,
+    watch: Watch,
+    /// The caller didn't ask for the usage chunk that nowait asked for.
+    hide_usage: bool,
+    /// A part of a frame has gone out and its end has not.
+    within_frame: bool,
+}
+
+impl Events {
+    /// At the start of a stream of `format`.
+    pub fn new(format: Format, hide_usage: bool) -> Self {
+        Self {
+            format,
+            framer: Framer::default(),
+            watch: Watch::new(format),
+            hide_usage,
+            within_frame: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Upstream may send more.
+    Flowing,
+    /// Everything is made ready; the trailers follow.
+    Ended,
+    /// The last has been handed out.
+    Done,
+}
+
+/// One step of a relay.
+pub enum Step {
+    /// Bytes for the caller.
+    Data(Bytes),
+    /// The end, with what follows it.
+    End(Option<HeaderMap>),
+    /// It broke off. Nothing has been told to the caller yet.
+    Broken(Error),
+}
+
+impl Relay {
+    /// A relay of `body`, whose head came in answer to a call sent at `sent`.
+    pub fn new(
+        body: Incoming,
+        form: Form,
+        callee: Arc<Callee>,
+        instance: Arc<Instance>,
+        limits: Limits,
+        sent: Instant,
+        takes_trailers: bool,
+    ) -> Self {
+        Self {
+            body,
+            form,
+            ready: VecDeque::new(),
+            callee,
+            instance,
+            limits,
+            sent,
+            last: Instant::now(),
+            timer: None,
+            over: None,
+            stage: Stage::Flowing,
+            takes_trailers,
+            trailers: None,
+        }
+    }
+
+    /// Waits for the first bytes there are for the caller, so that a failure
+    /// before them still has a status of its own. A caller who bounds the wait
+    /// for the head gets it in time, bytes or not.
+    pub async fn begin(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+        let asked = Instant::now();
+        let patience = self.limits.head_patience();
+        let first = poll_fn(|cx| self.poll_step(cx, ledger));
+        let step = match patience {
+            None => Some(first.await),
+            Some(until) => timeout_at(until, first).await.ok(),
+        };
+        ledger.waited += asked.elapsed();
+        match step {
+            Some(Step::Data(bytes)) => self.ready.push_front(bytes),
+            Some(Step::End(trailers)) => {
+                self.trailers = trailers;
+                self.stage = Stage::Ended;
+            }
+            Some(Step::Broken(error)) => return Err(error),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the whole answer if it has at most `max` bytes. `None` leaves the
+    /// relay as it was, to be passed on as it arrives.
+    pub async fn collect(
+        &mut self,
+        max: usize,
+        ledger: &mut Ledger,
+    ) -> Result<Option<Bytes>, Error> {
+        let asked = Instant::now();
+        let mut pieces = VecDeque::new();
+        let mut size = 0;
+        let whole = loop {
+            match poll_fn(|cx| self.poll_step(cx, ledger)).await {
+                Step::Data(bytes) => {
+                    size += bytes.len();
+                    pieces.push_back(bytes);
+                    if size > max {
+                        break false;
+                    }
+                }
+                Step::End(_) => break true,
+                Step::Broken(error) => return Err(error),
+            }
+        };
+        ledger.waited += asked.elapsed();
+        if !whole {
+            pieces.append(&mut self.ready);
+            self.ready = pieces;
+            return Ok(None);
+        }
+        // One piece, the usual case, is not copied.
+        if pieces.len() <= 1 {
+            return Ok(Some(pieces.pop_front().unwrap_or_default()));
+        }
+        let mut joined = BytesMut::with_capacity(size);
+        for piece in pieces {
+            joined.extend_from_slice(&piece);
+        }
+        Ok(Some(joined.freeze()))
+    }
+
+    /// The next step. After [`Step::Broken`] the caller is told by
+    /// [`Relay::tell`].
+    pub fn poll_step(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Step::Data(bytes));
+            }
+            match self.stage {
+                Stage::Flowing => {}
+                Stage::Ended => {
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Step::End(self.closing_trailers(ledger)));
+                }
+                Stage::Done => return Poll::Ready(Step::End(None)),
+            }
+            match ready!(self.poll_upstream(cx, ledger)) {
+                Ok(()) => {}
+                Err(error) => {
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Step::Broken(error));
+                }
+            }
+        }
+    }
+
+    /// Takes one frame from upstream and makes of it what is ready.
+    fn poll_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+        ledger: &mut Ledger,
+    ) -> Poll<Result<(), Error>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.last = Instant::now();
+                Poll::Ready(match frame.into_data() {
+                    Ok(bytes) => self.take(bytes, ledger),
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok();
+                        Ok(())
+                    }
+                })
+            }
+            Poll::Ready(Some(Err(fault))) => {
+                Poll::Ready(self.unless_ended(|relay| broken(&fault, &relay.callee)))
+            }
+            Poll::Ready(None) => Poll::Ready(self.end()),
+            Poll::Pending => {
+                let error = ready!(self.poll_bounds(cx, ledger));
+                Poll::Ready(self.unless_ended(|_| error))
+            }
+        }
+    }
+
+    /// Once the terminal event has been seen the answer is whole, and how its
+    /// connection ends is not the caller's concern.
+    fn unless_ended(&mut self, error: impl FnOnce(&Self) -> Error) -> Result<(), Error> {
+        let whole = match &self.form {
+            Form::Raw => false,
+            Form::Events(events) => events.watch.ending() == Ending::Terminal,
+            Form::Plain(plain) => plain.watch().ending() == Ending::Terminal,
+        };
+        if whole { self.end() } else { Err(error(self)) }
+    }
+
+    fn take(&mut self, bytes: Bytes, ledger: &mut Ledger) -> Result<(), Error> {
+        let content = match &mut self.form {
+            Form::Raw => {
+                if !bytes.is_empty() {
+                    self.ready.push_back(bytes);
+                }
+                true
+            }
+            Form::Events(events) => events.take(bytes, &mut self.ready),
+            Form::Plain(plain) => plain.take(bytes, &mut self.ready)?,
+        };
+        if content && ledger.first_content.is_none() {
+            ledger.first_content = Some(self.last);
+        }
+        Ok(())
+    }
+
+    /// Upstream's bytes are over: was the answer?
+    fn end(&mut self) -> Result<(), Error> {
+        match &mut self.form {
+            Form::Raw => {}
+            Form::Events(events) => {
+                let rest = events.framer.rest();
+                if !rest.is_empty() {
+                    events.watch.see(&rest);
+                }
+                if events.watch.ending() == Ending::Open {
+                    return Err(cut_short(&self.callee));
+                }
+                if !rest.is_empty() {
+                    self.ready.push_back(rest);
+                }
+            }
+            Form::Plain(plain) => {
+                if !plain.finish(&mut self.ready)? {
+                    return Err(cut_short(&self.callee));
+                }
+            }
+        }
+        self.stage = Stage::Ended;
+        Ok(())
+    }
+
+    /// Nothing has come: is it late, or is the process ending?
+    fn poll_bounds(&mut self, cx: &mut Context<'_>, ledger: &Ledger) -> Poll<Error> {
+        let drain = &self.instance.drain;
+        let over = self.over.get_or_insert_with(|| Box::pin(drain.over()));
+        if over.as_mut().poll(cx).is_ready() || drain.is_over() {
+            return Poll::Ready(drained());
+        }
+        loop {
+            let content = ledger.first_content.is_some();
+            let (at, bound) = self.limits.next(self.last, self.sent, content);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= at {
+                return Poll::Ready(self.limits.passed(bound, &self.callee));
+            }
+            timer.as_mut().reset(at);
+        }
+    }
+
+    /// Tells the caller of an answer that broke off after its head had gone
+    /// out. `None` where the form has no words for it: then the connection is
+    /// cut, which is the only honest sign left.
+    pub fn tell(&mut self, error: &Error, request_id: &str) -> Option<Bytes> {
+        let view = ErrorView::new(error, request_id);
+        match &self.form {
+            Form::Raw => None,
+            Form::Events(events) => {
+                let event = error_event(events.format, &view, events.watch.next_sequence_number());
+                if !events.within_frame {
+                    return Some(event);
+                }
+                let mut joined = BytesMut::from(&b"\n\n"[..]);
+                joined.extend_from_slice(&event);
+                Some(joined.freeze())
+            }
+            Form::Plain(plain) => plain.tell(&view),
+        }
+    }
+
+    /// Notes what the stream has told of itself until now.
+    pub fn settle(&self, ledger: &mut Ledger) {
+        let watch = match &self.form {
+            Form::Raw => return,
+            Form::Events(events) => &events.watch,
+            Form::Plain(plain) => plain.watch(),
+        };
+        ledger.usage = watch.usage();
+        ledger.finish = watch.finish();
+    }
+
+    fn closing_trailers(&mut self, ledger: &Ledger) -> Option<HeaderMap> {
+        if !self.takes_trailers {
+            return None;
+        }
+        let mut trailers = self.trailers.take().unwrap_or_default();
+        trailers.append("server-timing", ledger.totals());
+        Some(trailers)
+    }
+}
+
+impl Events {
+    /// Takes a chunk, makes ready the frames that are whole, and tells whether
+    /// any of them was content.
+    fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> bool {
+        self.framer.push(chunk);
+        let mut content = false;
+        while let Some(run) = self.framer.next_run() {
+            if run.is_part() {
+                if run.opens_part {
+                    content |= self.watch.see_part(&run.bytes).content;
+                }
+                self.within_frame = true;
+                ready.push_back(run.bytes);
+                continue;
+            }
+            self.within_frame = false;
+            let mut hidden = Vec::new();
+            let mut at = 0;
+            for frame in run.frames() {
+                let seen = self.watch.see(frame);
+                content |= seen.content;
+                if seen.usage_only && self.hide_usage {
+                    hidden.push(at..at + frame.len());
+                }
+                at += frame.len();
+            }
+            if hidden.is_empty() {
+                ready.push_back(run.bytes);
+                continue;
+            }
+            let mut from = 0;
+            for gap in hidden {
+                if gap.start > from {
+                    ready.push_back(run.bytes.slice(from..gap.start));
+                }
+                from = gap.end;
+            }
+            if from < run.bytes.len() {
+                ready.push_back(run.bytes.slice(from..));
+            }
+        }
+        content
+    }
+}
+
+fn cut_short(callee: &Callee) -> Error {
+    Error::new(
+        Kind::UpstreamProtocol,
+        format!(
+            "{}: the stream ended before its terminal event, so the answer is not whole",
+            callee.provider.name
+        ),
+    )
+}

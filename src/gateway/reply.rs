@@ -1,0 +1,223 @@
+//! What the caller gets: the body handed to the HTTP library, with the ledger
+//! that is closed when the last of it has gone.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use super::Instance;
+use super::batch::Lines;
+use super::headers;
+use super::ledger::Ledger;
+use super::relay::{Relay, Step};
+use crate::dialect::error::problem_body;
+use crate::dialect::{Dialect, ErrorView, error_body};
+use crate::error::{Error, Kind};
+
+/// A response not yet handed over.
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, nowait's own not yet among them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Body,
+}
+
+/// Where a reply's bytes come from.
+pub enum Body {
+    /// They are all here.
+    Whole(Bytes),
+    /// They come from upstream.
+    Relay(Box<Relay>),
+    /// They are a batch's items, each as it finishes.
+    Lines(Box<Lines>),
+}
+
+impl Answered {
+    /// A whole body of that type.
+    pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self {
+            status,
+            headers,
+            body: Body::Whole(body.into()),
+        }
+    }
+
+    /// An error, told in the caller's dialect or, without one, as a problem.
+    pub fn error(error: &Error, dialect: Option<Dialect>, ledger: &mut Ledger) -> Self {
+        ledger.fail(error);
+        let request_id = ledger.request_id.to_str().unwrap_or_default();
+        let view = ErrorView::new(error, request_id);
+        let mut answered = match dialect {
+            Some(dialect) => Self::whole(
+                StatusCode::from_u16(view.status(dialect)).unwrap_or(error.kind().status()),
+                "application/json",
+                error_body(dialect, &view),
+            ),
+            None => Self::whole(
+                error.kind().status(),
+                "application/problem+json",
+                problem_body(&view),
+            ),
+        };
+        if let Some(wait) = error.wait() {
+            // Whole seconds, and never zero: callers take that for "at once".
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            answered
+                .headers
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if error.kind() == Kind::InvalidApiKey {
+            let scheme = HeaderValue::from_static("Bearer realm=\"nowait\"");
+            answered.headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        answered
+    }
+
+    /// Hands it over, with the ledger to be closed at its end.
+    pub fn into_response(
+        mut self,
+        mut ledger: Box<Ledger>,
+        instance: &Instance,
+    ) -> Response<Reply> {
+        ledger.head_ready(self.status);
+        if matches!(&self.body, Body::Whole(bytes) if bytes.is_empty()) {
+            // Nobody asks a body for its end that has none.
+            ledger.complete();
+        }
+        if let Body::Relay(relay) = &self.body {
+            relay.settle(&mut ledger);
+        }
+        headers::reply(&mut self.headers, &ledger, instance);
+        let mut response = Response::new(Reply {
+            body: self.body,
+            ledger,
+        });
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// The body of a response.
+pub struct Reply {
+    body: Body,
+    ledger: Box<Ledger>,
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let reply = self.get_mut();
+        // A panic here is this reply's broken end, not its connection's.
+        match catch_unwind(AssertUnwindSafe(|| reply.poll(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => {
+                reply.ledger.fail(&panicked(&*panic));
+                reply.body = Body::Whole(Bytes::new());
+                Poll::Ready(Some(Err(Cut)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.body, Body::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Relay(_) | Body::Lines(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Reply {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let Self { body, ledger } = self;
+        match body {
+            Body::Whole(bytes) => {
+                ledger.complete();
+                if bytes.is_empty() {
+                    return Poll::Ready(None);
+                }
+                ledger.bytes_out += bytes.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            Body::Lines(lines) => lines.poll_line(cx).map(|line| {
+                let Some(line) = line else {
+                    ledger.complete();
+                    return None;
+                };
+                ledger.bytes_out += line.len() as u64;
+                Some(Ok(Frame::data(line)))
+            }),
+            Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, ledger)) {
+                Step::Data(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Step::End(trailers) => {
+                    relay.settle(ledger);
+                    ledger.complete();
+                    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+                }
+                Step::Broken(error) => {
+                    relay.settle(ledger);
+                    ledger.fail(&error);
+                    ledger.complete();
+                    let last = relay.tell(&error, ledger.request_id.to_str().unwrap_or_default());
+                    Poll::Ready(Some(last.map(Frame::data).ok_or(Cut)))
+                }
+            },
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // A caller that left still used what was streamed to it.
+        if let Body::Relay(relay) = &self.body {
+            relay.settle(&mut self.ledger);
+        }
+    }
+}
+
+/// The reply could not be finished and its form has no words for that, so its
+/// connection (on HTTP/2, its stream) is cut.
+#[derive(Debug)]
+pub struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer broke off")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// The error of a request whose code panicked.
+pub fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(|said| (*said).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".to_owned());
+    Error::new(
+        Kind::Internal,
+        "the gateway failed on this request; others are not affected. Please report it with the request id",
+    )
+    .because(said)
+}

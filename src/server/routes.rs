@@ -1,0 +1,124 @@
+//! nowait's own pages beside the gateway's endpoints: health, readiness,
+//! metrics, the API's description.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::{Shared, assemble, pages};
+use crate::error::{Error, Kind};
+use crate::gateway::Gateway;
+use crate::gateway::reply::{Answered, Body, Reply};
+use crate::metrics;
+
+/// How long readiness may wait for the first spares.
+const WARM_UP_MAX: Duration = Duration::from_secs(5);
+
+/// One of nowait's own pages.
+enum Page {
+    Health,
+    Ready,
+    Metrics,
+    Static(&'static pages::Page),
+}
+
+impl Page {
+    fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/health" | "/healthz" | "/livez" | "/health/liveliness" | "/health/liveness" => {
+                Self::Health
+            }
+            "/readyz" | "/health/readiness" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            other => Self::Static(pages::find(other)?),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Ready => "ready",
+            Self::Metrics => "metrics",
+            Self::Static(_) => "docs",
+        }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let Some(page) = Page::at(request.uri().path()) else {
+        return gateway.handle(request).await;
+    };
+    let (head, _) = request.into_parts();
+    gateway.page(&head, page.name(), || {
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return Err(Error::new(
+                Kind::MethodNotAllowed,
+                format!("{} is a page: use GET", head.uri.path()),
+            ));
+        }
+        Ok(match page {
+            Page::Health => {
+                Answered::whole(StatusCode::OK, "application/json", r#"{"status":"ok"}"#)
+            }
+            Page::Ready => readiness(&shared),
+            Page::Metrics => {
+                gateway
+                    .tenants
+                    .authenticate(&head.headers)?
+                    .must_be_admin()?;
+                assemble::count(&gateway);
+                Answered::whole(
+                    StatusCode::OK,
+                    metrics::CONTENT_TYPE,
+                    gateway.instance.metrics.render(),
+                )
+            }
+            Page::Static(page) => {
+                let (head, body) = page
+                    .reply(head.headers.get(header::IF_NONE_MATCH))
+                    .into_parts();
+                Answered {
+                    status: head.status,
+                    headers: head.headers,
+                    body: Body::Whole(body),
+                }
+            }
+        })
+    })
+}
+
+fn readiness(shared: &Shared) -> Answered {
+    let (status, said) = if shared.instance.drain.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
+    } else if !shared.connections.is_warm() {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"warming"}"#)
+    } else {
+        (StatusCode::OK, r#"{"status":"ready"}"#)
+    };
+    let mut answered = Answered::whole(status, "application/json", said);
+    answered
+        .headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answered
+}
+
+/// Notes that the spares of all providers are up, or could not be opened: a
+/// replica that gets traffic before that would make its first callers wait
+/// for handshakes.
+pub(super) async fn note_readiness(shared: Arc<Shared>) {
+    let gateway = shared.current.load_full();
+    let _ = tokio::time::timeout(WARM_UP_MAX, async {
+        for callee in gateway.routes.callees() {
+            callee.upstream.ready().await;
+        }
+    })
+    .await;
+    shared.connections.set_warm();
+}

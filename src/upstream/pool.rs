@@ -1,0 +1,494 @@
+//! The connections of one upstream: one shard per core, one line of waiting
+//! calls for all (`docs/decisions/0001-per-core-and-per-process.md`).
+//!
+//! The plain path is [`Pool::take`] and [`Pool::give`]: one lock of the home
+//! shard each, uncontended unless another core borrows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::connect::Route;
+use super::cores::Cores;
+use super::fault::{Fault, FaultKind};
+use super::h1;
+use super::h2;
+use super::keeper::Keeper;
+use super::line::{Line, Yield};
+use super::link::Link;
+use super::origin::{Names, Origin};
+use super::timing::Timing;
+use super::{Gauges, Limits, Options};
+use crate::metrics::{self, HandshakeReason};
+
+/// How long a connection whose answer has ended may take to be ready for the
+/// next request (its driver has to see the end too) before it is given up.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// One upstream's connections.
+pub(super) struct Pool {
+    pub(super) route: Route,
+    /// `None` if the origin's host is not one.
+    pub(super) names: Option<Names>,
+    pub(super) options: Options,
+    pub(super) cores: Cores,
+    pub(super) metrics: metrics::Pool,
+    pub(super) line: Line,
+    pub(super) keeper: Keeper,
+    shards: Box<[Shard]>,
+    /// What a connection carries: 0 unknown, 1 one call, more for HTTP/2.
+    carries: AtomicUsize,
+    /// The upstream is gone: connections are not kept.
+    closed: AtomicBool,
+}
+
+/// What is ready on one core. On a cache line of its own, so that cores do not
+/// slow each other down.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard {
+    /// How many are in `ready.one`; for sums that need not be exact.
+    idle: AtomicUsize,
+    ready: Mutex<Ready>,
+}
+
+#[derive(Default)]
+pub(super) struct Ready {
+    /// HTTP/1.1 connections not in use; the last one used is taken first, so
+    /// that those nobody needs grow old.
+    pub(super) one: Vec<h1::Idle>,
+    /// HTTP/2 connections that lend streams.
+    pub(super) two: Vec<Arc<h2::Conn>>,
+}
+
+/// The right to send one request.
+pub(super) enum Lease {
+    One(h1::Lease),
+    Two(h2::Lease),
+}
+
+impl Lease {
+    pub(super) fn link(&self) -> &Arc<Link> {
+        match self {
+            Self::One(lease) => &lease.link,
+            Self::Two(lease) => &lease.conn.link,
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        route: Route,
+        names: Option<Names>,
+        options: Options,
+        cores: Cores,
+        metrics: metrics::Pool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            keeper: Keeper::new(options.warm),
+            route,
+            names,
+            options,
+            metrics,
+            line: Line::default(),
+            shards: (0..cores.count()).map(|_| Shard::default()).collect(),
+            carries: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            cores,
+        })
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.route.origin
+    }
+
+    /// A connection that is ready: from this core, else from a sibling.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
+        let home = self.cores.here();
+        let count = self.shards.len();
+        let lease = (0..count).find_map(|step| self.take_from((home + step) % count))?;
+        match &lease {
+            Lease::One(_) => {
+                if self.shards[home].idle.load(Ordering::Relaxed) < self.options.warm {
+                    self.mind_spares();
+                }
+            }
+            Lease::Two(lease) => {
+                // The next one is opened before this one is full.
+                if lease.conn.in_use() * 4 >= lease.conn.capacity() * 3 {
+                    self.spread();
+                }
+            }
+        }
+        Some(lease)
+    }
+
+    fn take_from(self: &Arc<Self>, core: usize) -> Option<Lease> {
+        let shard = &self.shards[core];
+        let mut ready = shard.ready.lock();
+        let mut dead = Vec::new();
+        let mut found = None;
+        while let Some(idle) = ready.one.pop() {
+            if idle.is_ready() {
+                found = Some(idle);
+                break;
+            }
+            dead.push(idle);
+        }
+        shard.idle.store(ready.one.len(), Ordering::Relaxed);
+        if let Some(h1::Idle { sender, link, .. }) = found {
+            return Some(Lease::One(h1::Lease::new(self.clone(), sender, link)));
+        }
+        let free = |conn: &&Arc<h2::Conn>| conn.in_use() < conn.capacity();
+        let least = ready
+            .two
+            .iter()
+            .filter(free)
+            .min_by_key(|conn| conn.in_use())?;
+        least.reserve(self).map(Lease::Two)
+    }
+
+    /// Waits for a connection: for one given back on any core, or for a dial.
+    /// If `fresh`, only one opened from now on will do.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        fresh: bool,
+        limits: Limits,
+        timing: &mut Timing,
+    ) -> Result<Lease, Fault> {
+        let since = Instant::now();
+        // With no room for another, one that is in use has to do.
+        let fresh = fresh && self.line.open() < self.options.max_connections;
+        let Some(mut place) = Line::join(self, since, fresh) else {
+            let what = format!("too many calls wait for a connection to {}", self.origin());
+            return Err(Fault::new(FaultKind::Busy, what));
+        };
+        // What was given back between the first look and joining the line.
+        if !fresh && let Some(lease) = self.take() {
+            return Ok(lease);
+        }
+        self.pump();
+        let connected_by = since + limits.connect;
+        let mut by = connected_by.min(limits.deadline);
+        let lease = loop {
+            tokio::select! {
+                biased;
+                // The line tells everybody it drops.
+                served = &mut place.served => match served {
+                    Ok(served) => break served?,
+                    Err(_) => return Err(self.too_late(FaultKind::ConnectTimeout, limits)),
+                },
+                () = sleep_until(by) => {
+                    if by >= limits.deadline {
+                        return Err(self.too_late(FaultKind::Deadline, limits));
+                    }
+                    if self.line.dialing() > 0 {
+                        return Err(self.too_late(FaultKind::ConnectTimeout, limits));
+                    }
+                    // Every connection is in use, none is being opened.
+                    by = limits.deadline;
+                }
+            }
+        };
+        let link = lease.link();
+        let handshake = (link.born >= since).then_some(link.phases);
+        timing.waited(since.elapsed(), handshake);
+        if timing.cold {
+            self.metrics.cold.inc();
+        }
+        Ok(lease)
+    }
+
+    fn too_late(&self, kind: FaultKind, limits: Limits) -> Fault {
+        let origin = self.origin();
+        let what = match kind {
+            FaultKind::Deadline => {
+                format!("waiting for a connection to {origin}: the call's deadline has passed")
+            }
+            _ => format!(
+                "connecting to {origin} took longer than {:?}",
+                limits.connect
+            ),
+        };
+        Fault::new(kind, what)
+    }
+
+    /// Takes an HTTP/1.1 connection back (or in, if it is new).
+    pub(super) fn give(self: &Arc<Self>, sender: h1::Sender, link: Arc<Link>) {
+        if self.is_closed() || sender.is_closed() {
+            return;
+        }
+        if !sender.is_ready() {
+            return self.give_when_ready(sender, link);
+        }
+        let mut sender = sender;
+        loop {
+            let shard = &self.shards[link.core];
+            {
+                let mut ready = shard.ready.lock();
+                // Within the lock: whoever joins the line after this looks at
+                // the shard after it, and finds the connection.
+                if !self.line.is_eager() {
+                    ready.one.push(h1::Idle {
+                        sender,
+                        link,
+                        since: Instant::now(),
+                    });
+                    shard.idle.store(ready.one.len(), Ordering::Relaxed);
+                    return;
+                }
+            }
+            let lease = Lease::One(h1::Lease::new(self.clone(), sender, link.clone()));
+            match self.line.hand_over(lease) {
+                Some(Lease::One(back)) => match back.release() {
+                    Some(back) => sender = back,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+    }
+
+    /// The rare case: the driver has yet to see that the answer has ended, on
+    /// another core or because the request is still being sent.
+    #[cold]
+    fn give_when_ready(self: &Arc<Self>, mut sender: h1::Sender, link: Arc<Link>) {
+        let pool = self.clone();
+        self.cores.spawn(link.core, async move {
+            if let Ok(Ok(())) = timeout(SETTLE, sender.ready()).await {
+                pool.give(sender, link);
+            }
+        });
+    }
+
+    /// Takes a new HTTP/1.1 connection in.
+    pub(super) fn add_one(self: &Arc<Self>, sender: h1::Sender, link: Arc<Link>) {
+        // Those who insist on a new one are not counted as eager.
+        let lease = Lease::One(h1::Lease::new(self.clone(), sender, link));
+        drop(self.line.hand_over(lease));
+    }
+
+    /// Puts a new HTTP/2 connection where calls find it.
+    pub(super) fn add_two(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        if self.is_closed() {
+            return conn.retire();
+        }
+        if conn.list() {
+            self.shards[conn.link.core]
+                .ready
+                .lock()
+                .two
+                .push(conn.clone());
+        }
+        self.serve_from(conn);
+    }
+
+    /// A stream of `conn` has ended.
+    pub(super) fn stream_ended(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        if self.line.is_eager() {
+            self.serve_from(conn);
+        }
+    }
+
+    /// Hands streams of `conn` to those who wait.
+    fn serve_from(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        while self.line.is_anyone() {
+            let Some(lease) = conn.reserve(self) else {
+                return;
+            };
+            if let Some(Lease::Two(unwanted)) = self.line.hand_over(Lease::Two(lease)) {
+                // Not by dropping it, which would come back here.
+                return unwanted.return_unused();
+            }
+        }
+    }
+
+    /// The peer has said how many streams it allows on `conn`.
+    pub(super) fn streams_allowed(self: &Arc<Self>, conn: &Arc<h2::Conn>, allowed: usize) {
+        let most = self.options.max_streams_per_connection.max(1);
+        let capacity = allowed.min(most);
+        self.carries.store(capacity.max(1), Ordering::Relaxed);
+        conn.settle(capacity);
+        self.promise_over(conn);
+        self.add_two(conn);
+        self.pump();
+        self.keeper.look();
+    }
+
+    /// `conn` is no longer relied on to carry more than it does.
+    pub(super) fn promise_over(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        if conn.end_promise() {
+            self.line.settling(false);
+        }
+    }
+
+    /// The peer takes no more streams on `conn`: what runs on it may finish.
+    pub(super) fn going_away(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        self.forget_two(conn);
+        self.pump();
+        self.mind_spares();
+    }
+
+    /// Takes `conn` out of its shard; whether it was there.
+    pub(super) fn forget_two(&self, conn: &Arc<h2::Conn>) -> bool {
+        let mut ready = self.shards[conn.link.core].ready.lock();
+        let before = ready.two.len();
+        ready.two.retain(|other| other.link.id != conn.link.id);
+        let was_there = ready.two.len() < before;
+        drop(ready);
+        conn.retire();
+        was_there
+    }
+
+    /// The driver of an HTTP/1.1 connection has ended.
+    pub(super) fn gone_one(self: &Arc<Self>, link: &Link) {
+        let shard = &self.shards[link.core];
+        let idle = {
+            let mut ready = shard.ready.lock();
+            let at = ready.one.iter().position(|idle| idle.link.id == link.id);
+            let idle = at.map(|at| ready.one.remove(at));
+            shard.idle.store(ready.one.len(), Ordering::Relaxed);
+            idle
+        };
+        if let Some(idle) = idle {
+            self.keeper.closed_by_peer(idle.since.elapsed());
+        }
+        self.gone();
+    }
+
+    /// The driver of an HTTP/2 connection has ended.
+    pub(super) fn gone_two(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+        let idle = conn.idle_since();
+        if self.forget_two(conn)
+            && let Some(since) = idle
+        {
+            self.keeper.closed_by_peer(since.elapsed());
+        }
+        self.promise_over(conn);
+        self.gone();
+    }
+
+    fn gone(self: &Arc<Self>) {
+        self.line.closed();
+        self.pump();
+        self.mind_spares();
+    }
+
+    /// Opens as many connections as the waiting calls need.
+    pub(super) fn pump(self: &Arc<Self>) {
+        for _ in 0..self.line.book(self.yields(), self.options.max_connections) {
+            self.dial(HandshakeReason::Demand);
+        }
+    }
+
+    /// Opens one more HTTP/2 connection when three quarters of all streams,
+    /// those on their way included, are lent.
+    #[cold]
+    fn spread(self: &Arc<Self>) {
+        let (mut used, mut room) = (0, 0);
+        for shard in &self.shards {
+            for conn in &shard.ready.lock().two {
+                used += conn.in_use();
+                room += conn.capacity();
+            }
+        }
+        let (coming, settling) = self.line.on_its_way();
+        let each = match self.yields() {
+            Yield::Calls(calls) => calls,
+            Yield::Unknown => 1,
+        };
+        room += coming * each + settling * (each - 1);
+        if used * 4 >= room * 3 && self.line.book_spare(self.options.max_connections) {
+            self.dial(HandshakeReason::Spread);
+        }
+    }
+
+    /// What a connection can be expected to carry.
+    pub(super) fn yields(&self) -> Yield {
+        match self.carries.load(Ordering::Relaxed) {
+            0 if !self.origin().https && self.route.http != super::Http::Two => Yield::Calls(1),
+            0 => Yield::Unknown,
+            calls => Yield::Calls(calls),
+        }
+    }
+
+    /// Remembers what a new connection has turned out to speak.
+    pub(super) fn learn(&self, protocol: super::Protocol) {
+        match protocol {
+            super::Protocol::One => self.carries.store(1, Ordering::Relaxed),
+            super::Protocol::Two => {
+                // About what providers allow; the peer's word follows.
+                let guess = self.options.max_streams_per_connection.clamp(2, 100);
+                let unknown = self.carries.load(Ordering::Relaxed) == 0;
+                if unknown {
+                    self.carries.store(guess, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Runs `look` on every shard in turn, one lock at a time.
+    pub(super) fn each_shard(&self, mut look: impl FnMut(&mut Ready)) {
+        for shard in &self.shards {
+            let mut ready = shard.ready.lock();
+            look(&mut ready);
+            shard.idle.store(ready.one.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts the connections.
+    pub(super) fn count(&self) -> Gauges {
+        let open = self.line.open();
+        let mut gauges = Gauges {
+            open,
+            ..Gauges::default()
+        };
+        let (mut two, mut idle_one) = (0, 0);
+        self.each_shard(|ready| {
+            idle_one += ready.one.len();
+            gauges.warm += ready
+                .one
+                .iter()
+                .filter(|idle| idle.link.is_unused())
+                .count();
+            two += ready.two.len();
+            for conn in &ready.two {
+                gauges.streams += conn.in_use();
+                gauges.idle += usize::from(conn.in_use() == 0);
+                gauges.warm += usize::from(conn.link.is_unused());
+            }
+        });
+        gauges.idle += idle_one;
+        // Every HTTP/1.1 connection that is not idle carries a request.
+        gauges.streams += open.saturating_sub(two + idle_one);
+        gauges
+    }
+
+    /// Tells the keeper if there are too few spares.
+    #[cold]
+    fn mind_spares(&self) {
+        let idle = |shard: &Shard| shard.idle.load(Ordering::Relaxed);
+        if self.shards.iter().map(idle).sum::<usize>() < self.options.warm {
+            self.keeper.ring();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Closes what is idle; what is lent finishes and is not kept.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let mut idle = Vec::new();
+        self.each_shard(|ready| {
+            idle.append(&mut ready.one);
+            ready.two.drain(..).for_each(|conn| conn.retire());
+        });
+        drop(idle);
+        self.keeper.stop();
+    }
+}

@@ -1,0 +1,113 @@
+//! Runs every fuzz body over mutated seeds, with a fixed seed of its own, so
+//! that what cargo-fuzz does for hours happens for a moment in every run.
+//!
+//! `NOWAIT_FUZZ_ITERATIONS` sets how often each body runs.
+
+/// A fuzz body's name, itself, and the inputs to start from.
+type Target = (&'static str, fn(&[u8]), &'static [&'static [u8]]);
+
+const TARGETS: &[Target] = &[
+    (
+        "frames",
+        nowait::sse::fuzz_framer,
+        &[
+            b"\xff\x03\x01\x08\x02\x0d\x01\x05\x04data: a\n\nevent: x\r\ndata: b\r\n\r\n: c\n\ndata: d\r\r",
+            b"\x09\x01\x02\x03\x04\x05\x06\x07\x08data: longer than the limit\n\ndata: b\n\n\xEF\xBB\xBF",
+        ],
+    ),
+    (
+        "peek",
+        nowait::dialect::peek::fuzz_peek,
+        &[
+            b"\x04name{\"model\":\"gpt\\u002d4o\",\"stream\":true,\"stream_options\":{\"include_usage\":false},\"messages\":[{\"role\":\"user\",\"content\":\"h\xc3\xa9\"}]}",
+            b"\x02\"\\{ \"stream\" : null , \"a\":[1.5e3,{}],\"model\":\"m\"}",
+            b"\x00{\"stream_options\":{},\"model\":\"m\"}",
+        ],
+    ),
+    (
+        "watch",
+        nowait::dialect::watch::fuzz_watch,
+        &[
+            b"\x00data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{\"}}]},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+            b"\x01event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\nevent: response.completed\ndata: {\"response\":{\"usage\":{\"input_tokens\":1}}}\n\n",
+            b"\x04event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":1}}}\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\nevent: message_stop\ndata: {}\n\n",
+        ],
+    ),
+    (
+        "generate",
+        nowait::dialect::generate::fuzz_generate,
+        &[
+            b"\x00{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1}}",
+            b"\x00data: {\"choices\":[{\"delta\":{\"content\":\"a\\n\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n",
+            b"\x01{\"content\":[{\"type\":\"text\",\"text\":\"a\"}],\"stop_reason\":\"end_turn\"}",
+            b"\x01data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n",
+            b"\x01[{\"error\":{\"code\":429,\"message\":\"no\",\"status\":\"X\"}}]",
+        ],
+    ),
+    (
+        "answer",
+        nowait::dialect::answer::fuzz_answer,
+        &[
+            b"\x00{\"id\":\"c\",\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
+            b"\x01{\"status\":\"completed\",\"output\":[{\"type\":\"function_call\"}],\"usage\":{\"input_tokens\":1}, \"x\":{}}",
+            b"\x05{\"input_tokens\":12}",
+        ],
+    ),
+    (
+        "errors",
+        nowait::dialect::error::fuzz_error,
+        &[b"model \"x\"\r\n\r\ndata: \xff\x00", b""],
+    ),
+];
+
+#[test]
+fn fuzz_bodies_hold_over_mutated_seeds() {
+    let iterations = std::env::var("NOWAIT_FUZZ_ITERATIONS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(4_000_u32);
+    for (name, body, seeds) in TARGETS {
+        let mut random = fastrand::Rng::with_seed(7);
+        for seed in *seeds {
+            body(seed);
+        }
+        for turn in 0..iterations {
+            let input = mutated(seeds, &mut random);
+            let outcome = std::panic::catch_unwind(|| body(&input));
+            assert!(
+                outcome.is_ok(),
+                "{name}, turn {turn}: {:?}",
+                String::from_utf8_lossy(&input)
+            );
+        }
+    }
+}
+
+/// One of the seeds after a few edits: bytes changed, added, removed, parts
+/// repeated, another seed's tail grafted on.
+fn mutated(seeds: &[&[u8]], random: &mut fastrand::Rng) -> Vec<u8> {
+    const TELLING: &[u8] = b"\"\\{}[]:,\n\r \x00\xff\xEF\xBB\xBFdatevn0159-.eu";
+    let mut input = seeds[random.usize(..seeds.len())].to_vec();
+    for _ in 0..random.usize(1..6) {
+        let at = random.usize(..=input.len());
+        let to = random.usize(at..=input.len());
+        match random.u8(..6) {
+            0 if at < input.len() => input[at] = TELLING[random.usize(..TELLING.len())],
+            1 => input.insert(at, TELLING[random.usize(..TELLING.len())]),
+            2 => drop(input.drain(at..to.min(at + 8))),
+            3 => {
+                let part = input[at..to].to_vec();
+                input.splice(at..at, part);
+            }
+            4 => {
+                let other = seeds[random.usize(..seeds.len())];
+                input.truncate(at);
+                input.extend_from_slice(&other[at.min(other.len())..]);
+            }
+            _ if at < input.len() => input[at] = random.u8(..),
+            _ => {}
+        }
+    }
+    input.truncate(1 << 14);
+    input
+}

@@ -1,0 +1,197 @@
+//! Golden files: what the readers of a dialect make of its frames and bodies.
+//!
+//! `tests/golden/<dialect>/<format>-<case>.<kind>` is written by hand, from
+//! the protocol; beside it `….seen` holds what is read from it. The kinds are
+//! `sse` (a stream), `json` (a whole answer), `error.json` (an error body) and
+//! `request.json`. `NOWAIT_BLESS=1` writes the `seen` files anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use nowait::dialect::generate::{StreamDecoder, decode, refusal};
+use nowait::dialect::ir::Event;
+use nowait::dialect::peek::{ask_usage, peek, splice};
+use nowait::dialect::{Finish, Format, Seen, Usage, answer};
+use nowait::sse::{Framer, Piece};
+
+#[test]
+fn golden_files_are_read_as_before() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let bless = std::env::var_os("NOWAIT_BLESS").is_some();
+    let mut cases = 0;
+    for path in sources(&root) {
+        let seen = read_case(&path);
+        let expected_at = path.with_added_extension("seen");
+        if bless {
+            fs::write(&expected_at, &seen).unwrap();
+        }
+        let expected = fs::read_to_string(&expected_at).unwrap_or_default();
+        assert_eq!(
+            seen,
+            expected,
+            "{} differs from what is read (NOWAIT_BLESS=1 updates it)",
+            expected_at.display()
+        );
+        cases += 1;
+    }
+    assert!(cases > 0, "no golden files under {}", root.display());
+}
+
+/// Every file under `root` that isn't itself a result, in order.
+fn sources(root: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(root)
+        .unwrap()
+        .flat_map(|dialect| fs::read_dir(dialect.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind != "seen"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read_case(path: &Path) -> String {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let bytes = fs::read(path).unwrap();
+    let format = Format::ALL
+        .into_iter()
+        .find(|format| name.starts_with(&format!("{}-", format.as_str())))
+        .unwrap_or_else(|| panic!("{name} begins with no format's name"));
+    match name.split_once('.').unwrap().1 {
+        "sse" => stream(format, bytes.into()),
+        "json" => whole(format, &bytes),
+        "error.json" => error(&bytes),
+        "request.json" => request(bytes.into()),
+        kind => panic!("{name}: no such kind of case as {kind}"),
+    }
+}
+
+fn stream(format: Format, bytes: Bytes) -> String {
+    let mut out = String::new();
+    let mut framer = Framer::default();
+    let mut decoder = StreamDecoder::new(format);
+    let mut watch = nowait::dialect::Watch::new(format);
+    framer.push(bytes);
+    let frames: Vec<Bytes> = std::iter::from_fn(|| framer.next())
+        .map(Piece::into_bytes)
+        .collect();
+    let rest = framer.rest();
+    for frame in frames.iter().chain((!rest.is_empty()).then_some(&rest)) {
+        let line = format!("{:?}", String::from_utf8_lossy(frame));
+        let event = match decoder.push(frame) {
+            None => String::new(),
+            Some(Event::Delta(text)) => format!("delta {text:?}"),
+            Some(Event::End) => "end".to_owned(),
+            Some(Event::Failed(refusal)) => format!("failed {refusal:?}"),
+        };
+        let start: String = line.chars().take(72).collect();
+        writeln!(out, "{start:72} | {:7} | {event}", words(watch.see(frame))).unwrap();
+    }
+    writeln!(out, "ending: {:?}", watch.ending()).unwrap();
+    told(
+        &mut out,
+        watch.id(),
+        watch.model(),
+        watch.finish(),
+        watch.usage(),
+    );
+    out
+}
+
+fn words(seen: Seen) -> String {
+    let names = [
+        (seen.content, "content"),
+        (seen.end, "end"),
+        (seen.error, "error"),
+        (seen.usage_only, "usage"),
+    ];
+    let set: Vec<&str> = names
+        .into_iter()
+        .filter_map(|(is, name)| is.then_some(name))
+        .collect();
+    set.join("+")
+}
+
+fn whole(format: Format, bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let generates = matches!(format, Format::Chat | Format::Messages);
+    match decode(format, bytes) {
+        _ if !generates => {}
+        Ok(answer) => writeln!(out, "text: {:?}", answer.text).unwrap(),
+        Err(error) => writeln!(out, "no text: {error}").unwrap(),
+    }
+    let found = answer::read(format, bytes);
+    told(
+        &mut out,
+        found.id.as_deref(),
+        found.model.as_deref(),
+        found.finish,
+        found.usage,
+    );
+    out
+}
+
+fn told(
+    out: &mut String,
+    id: Option<&str>,
+    model: Option<&str>,
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+) {
+    writeln!(out, "id: {}", id.unwrap_or("-")).unwrap();
+    writeln!(out, "model: {}", model.unwrap_or("-")).unwrap();
+    writeln!(out, "finish: {}", finish.map_or("-", Finish::as_str)).unwrap();
+    match usage {
+        None => writeln!(out, "usage: -").unwrap(),
+        Some(usage) => writeln!(
+            out,
+            "usage: input {} (cached {}, written {}), output {} (reasoning {}){}",
+            usage.input,
+            usage.cached,
+            usage.cache_write,
+            usage.output,
+            usage.reasoning,
+            if usage.estimated { ", estimated" } else { "" }
+        )
+        .unwrap(),
+    }
+}
+
+fn error(bytes: &[u8]) -> String {
+    let refusal = refusal(bytes);
+    format!(
+        "message: {}\ncode: {}\n",
+        refusal.message,
+        refusal.code.as_deref().unwrap_or("-")
+    )
+}
+
+fn request(bytes: Bytes) -> String {
+    let peeked = match peek(&bytes) {
+        Ok(peeked) => peeked,
+        Err(fault) => return format!("fault: {fault}\nparam: {}\n", fault.param.unwrap_or("-")),
+    };
+    let mut out = String::new();
+    let model = peeked.model.as_ref();
+    writeln!(out, "model: {}", model.map_or("-", |field| &field.value)).unwrap();
+    writeln!(out, "stream: {}", peeked.stream).unwrap();
+    writeln!(out, "include_usage: {}", peeked.include_usage).unwrap();
+    if let Some(field) = model {
+        let spliced = splice(&bytes, field.span.clone(), "other/model").concat();
+        writeln!(
+            out,
+            "spliced:\n{}",
+            String::from_utf8(spliced).unwrap().trim_end()
+        )
+        .unwrap();
+    }
+    let asked = ask_usage(&bytes, &peeked, None);
+    writeln!(
+        out,
+        "asking for usage:\n{}",
+        String::from_utf8_lossy(&asked).trim_end()
+    )
+    .unwrap();
+    out
+}
