@@ -244,7 +244,11 @@ pub(super) fn warn_if_retired(
     };
     let is_there = providers.iter().any(|known| known.name == provider);
     if let (true, Some(gone)) = (is_there, retired(provider, model)) {
-        section.notice(key, told(gone));
+        let mut message = told(gone);
+        if section.node(key).is_none() {
+            message.push_str(", and this is the default: set the key");
+        }
+        section.notice(key, message);
     }
 }
 
