@@ -2,6 +2,7 @@
 //! matter, over real sockets where the network's behaviour does.
 
 mod one;
+mod two;
 
 use std::time::Duration;
 
