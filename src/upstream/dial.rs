@@ -109,7 +109,7 @@ async fn shake(pool: &Arc<Pool>, core: usize) -> Result<Made, Fault> {
     };
     match opened.protocol {
         Protocol::One => {
-            let (sender, driver) = h1::handshake(opened.wire, link.clone())
+            let (mut sender, driver) = h1::handshake(opened.wire, link.clone())
                 .await
                 .map_err(|error| failed(&error))?;
             pool.line.opened();
@@ -120,6 +120,8 @@ async fn shake(pool: &Arc<Pool>, core: usize) -> Result<Made, Fault> {
                 let _ended = driver.await;
                 pool.gone_one(&driven);
             });
+            // Its driver has begun, so that nobody takes it for one in limbo.
+            sender.ready().await.map_err(|error| failed(&error))?;
             Ok(Made::One(sender, link))
         }
         Protocol::Two => {

@@ -212,7 +212,9 @@ impl Lease {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let beyond = error.is_go_away() && error.is_remote();
         let what = self.reset(&error);
-        if refused || beyond {
+        // A peer whose SETTINGS have not come either has not finished its part
+        // of the handshake (RFC 9113, 3.4).
+        if refused || beyond || !self.conn.is_settled() {
             return Failed::unsent(what.because(error), copy);
         }
         if error.is_library() {

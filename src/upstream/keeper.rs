@@ -232,10 +232,14 @@ fn round(pool: &Arc<Pool>) -> Duration {
         pool.route.name.refresh_if_older(age);
         pause = pause.min(age);
     }
-    if plan.open + plan.refresh == 0 {
+    let missing = plan.open + plan.refresh;
+    if missing == 0 {
         return pause;
     }
-    let not_before = keeper.notes.lock().not_before;
+    let (not_before, failures) = {
+        let notes = keeper.notes.lock();
+        (notes.not_before, notes.failures)
+    };
     if let Some(left) = not_before.map(|at| at.saturating_duration_since(Instant::now()))
         && !left.is_zero()
     {
@@ -244,7 +248,9 @@ fn round(pool: &Arc<Pool>) -> Duration {
         keeper.armed.store(false, Ordering::Release);
         return pause.min(left);
     }
-    for spare in 0..plan.open + plan.refresh {
+    // After a failure one tries for all.
+    let now = if failures > 0 { 1 } else { missing };
+    for spare in 0..now {
         if !pool.line.book_spare(pool.options.max_connections) {
             break;
         }

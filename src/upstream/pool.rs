@@ -20,8 +20,8 @@ use super::keeper::Keeper;
 use super::line::{Line, Yield};
 use super::link::Link;
 use super::origin::{Names, Origin};
-use super::timing::Timing;
-use super::{Gauges, Limits, Options};
+use super::timing::{Protocol, Timing};
+use super::{Gauges, Http, Limits, Options};
 use crate::metrics::{self, HandshakeReason};
 
 /// How long a connection whose answer has ended may take to be ready for the
@@ -194,7 +194,9 @@ impl Pool {
             }
         };
         let link = lease.link();
-        let handshake = (link.born >= since).then_some(link.phases);
+        // Not if another call came first and this one waited for its end.
+        let first = link.is_unused() || link.protocol == Protocol::Two;
+        let handshake = (first && link.born >= since).then_some(link.phases);
         timing.waited(since.elapsed(), handshake);
         if timing.cold {
             self.metrics.cold.inc();
@@ -408,26 +410,29 @@ impl Pool {
 
     /// What a connection can be expected to carry.
     pub(super) fn yields(&self) -> Yield {
-        match self.carries.load(Ordering::Relaxed) {
-            0 if !self.origin().https && self.route.http != super::Http::Two => Yield::Calls(1),
-            0 => Yield::Unknown,
-            calls => Yield::Calls(calls),
+        let tls = self.origin().https;
+        match (self.carries.load(Ordering::Relaxed), self.route.http) {
+            (0, Http::Two) => Yield::Calls(self.guess()),
+            (0, Http::Auto) if tls => Yield::Unknown,
+            (0, _) => Yield::Calls(1),
+            (calls, _) => Yield::Calls(calls),
         }
     }
 
     /// Remembers what a new connection has turned out to speak.
-    pub(super) fn learn(&self, protocol: super::Protocol) {
+    pub(super) fn learn(&self, protocol: Protocol) {
+        let known = self.carries.load(Ordering::Relaxed);
         match protocol {
-            super::Protocol::One => self.carries.store(1, Ordering::Relaxed),
-            super::Protocol::Two => {
-                // About what providers allow; the peer's word follows.
-                let guess = self.options.max_streams_per_connection.clamp(2, 100);
-                let unknown = self.carries.load(Ordering::Relaxed) == 0;
-                if unknown {
-                    self.carries.store(guess, Ordering::Relaxed);
-                }
-            }
+            Protocol::One => self.carries.store(1, Ordering::Relaxed),
+            Protocol::Two if known == 0 => self.carries.store(self.guess(), Ordering::Relaxed),
+            Protocol::Two => {}
         }
+    }
+
+    /// About what providers allow on an HTTP/2 connection, until the peer has
+    /// said.
+    fn guess(&self) -> usize {
+        self.options.max_streams_per_connection.clamp(2, 100)
     }
 
     /// Runs `look` on every shard in turn, one lock at a time.

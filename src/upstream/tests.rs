@@ -1,7 +1,11 @@
 //! The pool against scripted peers: in memory and on virtual time where timers
 //! matter, over real sockets where the network's behaviour does.
 
+mod borrowed;
 mod one;
+mod secure;
+mod spares;
+mod two;
 
 use std::time::Duration;
 

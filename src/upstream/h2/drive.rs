@@ -67,7 +67,10 @@ pub(in crate::upstream) async fn drive(
     conn: Arc<Conn>,
     pool: Arc<Pool>,
 ) {
-    let mut pulse = connection.ping_pong().map(Pulse::new);
+    let within = pool.options.connect_timeout;
+    let mut pulse = connection
+        .ping_pong()
+        .map(|pings| Pulse::new(pings, within));
     let mut allowed = BEFORE_SETTINGS;
     let ended = poll_fn(|cx| {
         loop {
@@ -110,10 +113,17 @@ pub(in crate::upstream) async fn drive(
 /// SETTINGS have come, whatever they say.
 struct Pulse {
     pings: PingPong,
-    waiting: bool,
-    /// The peer has given its first sign of life, or is known to be slow.
-    known: bool,
+    state: State,
     timer: Pin<Box<Sleep>>,
+}
+
+enum State {
+    /// The first sign of life is due; connecting is not over before it.
+    Connecting { left: Duration },
+    /// All is well until the timer.
+    Resting,
+    /// The answer is due at the timer.
+    Waiting,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,21 +137,23 @@ enum Beat {
 }
 
 impl Pulse {
-    fn new(mut pings: PingPong) -> Self {
-        let waiting = pings.send_ping(Ping::opaque()).is_ok();
+    fn new(mut pings: PingPong, within: Duration) -> Self {
+        // Fails only if another ping is out already.
+        let _sent = pings.send_ping(Ping::opaque());
+        let patience = PATIENCE.min(within);
         Self {
             pings,
-            waiting,
-            known: false,
-            timer: Box::pin(sleep(PATIENCE)),
+            state: State::Connecting {
+                left: within - patience,
+            },
+            timer: Box::pin(sleep(patience)),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Beat {
-        if self.waiting && self.pings.poll_pong(cx).is_ready() {
-            self.waiting = false;
-            self.known = true;
-            self.timer.as_mut().reset(Instant::now() + PING_EVERY);
+        let waiting = !matches!(self.state, State::Resting);
+        if waiting && self.pings.poll_pong(cx).is_ready() {
+            self.next(State::Resting, PING_EVERY);
             // Registers the timer with this task.
             let _not_yet = self.timer.as_mut().poll(cx);
             return Beat::Alive;
@@ -149,16 +161,26 @@ impl Pulse {
         if self.timer.as_mut().poll(cx).is_pending() {
             return Beat::Quiet;
         }
-        if !self.known {
-            self.known = true;
-            self.timer.as_mut().reset(Instant::now() + PONG_WITHIN);
-            return Beat::Late;
+        match self.state {
+            State::Connecting { left } if !left.is_zero() => {
+                self.next(
+                    State::Connecting {
+                        left: Duration::ZERO,
+                    },
+                    left,
+                );
+                Beat::Late
+            }
+            State::Resting if self.pings.send_ping(Ping::opaque()).is_ok() => {
+                self.next(State::Waiting, PONG_WITHIN);
+                Beat::Asked
+            }
+            _ => Beat::Dead,
         }
-        if self.waiting || self.pings.send_ping(Ping::opaque()).is_err() {
-            return Beat::Dead;
-        }
-        self.waiting = true;
-        self.timer.as_mut().reset(Instant::now() + PONG_WITHIN);
-        Beat::Asked
+    }
+
+    fn next(&mut self, state: State, within: Duration) {
+        self.state = state;
+        self.timer.as_mut().reset(Instant::now() + within);
     }
 }
