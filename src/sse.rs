@@ -71,6 +71,12 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads `frame` in one pass. Comments and other fields are passed over.
     pub fn of(frame: &'a [u8]) -> Self {
+        if let Some(data) = only_data(frame) {
+            return Self {
+                event: None,
+                data: Some(Cow::Borrowed(data)),
+            };
+        }
         let mut fields = Self::default();
         for line in Lines(frame.strip_prefix(BOM).unwrap_or(frame)) {
             if let Some(value) = value_of(line, b"data") {
@@ -89,6 +95,13 @@ impl<'a> Fields<'a> {
         }
         fields
     }
+}
+
+/// The data of a frame that is one `data` line, as most are.
+fn only_data(frame: &[u8]) -> Option<&[u8]> {
+    let line = frame.strip_prefix(b"data: ")?;
+    let (value, end) = line.split_at(memchr2(b'\n', b'\r', line)?);
+    matches!(end, b"\n\n" | b"\r\n\r\n").then_some(value)
 }
 
 /// The value of `line` if its field is called `name`: what follows the colon

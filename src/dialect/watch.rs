@@ -8,8 +8,12 @@ mod chat;
 mod messages;
 mod responses;
 mod scan;
+mod template;
 
 pub(super) use responses::incomplete_reason;
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{Finish, Format, Usage};
 use crate::sse::Fields;
@@ -65,6 +69,11 @@ pub struct Watch {
     /// Whether a Responses stream called a function: it says "completed" of
     /// that too.
     called: bool,
+    /// What the last delta looked like.
+    template: template::Template,
+    /// Where in its data the current frame's text lies, if the frame is
+    /// nothing but a delta.
+    delta_text: Option<Range<usize>>,
 }
 
 impl Watch {
@@ -83,17 +92,34 @@ impl Watch {
             text: 0,
             frames: 0,
             called: false,
+            template: template::Template::default(),
+            delta_text: None,
         }
     }
 
     /// Takes the next frame, complete or (the last one of a stream) without
     /// its closing blank line.
     pub fn see(&mut self, frame: &[u8]) -> Seen {
+        if let Some(length) = self.template.text_len(frame) {
+            self.frames += 1;
+            self.events += 1;
+            self.text += length;
+            return Seen {
+                content: true,
+                ..Seen::default()
+            };
+        }
+        self.examine(frame)
+    }
+
+    /// Reads a frame that isn't like the last delta.
+    fn examine(&mut self, frame: &[u8]) -> Seen {
         let fields = Fields::of(frame);
         let Some(data) = fields.data else {
             return Seen::default();
         };
         self.frames += 1;
+        self.delta_text = None;
         let seen = match self.format {
             Format::Chat | Format::Completions | Format::Embeddings => {
                 chat::see(self, fields.event, &data)
@@ -102,6 +128,11 @@ impl Watch {
             Format::Messages | Format::CountTokens => messages::see(self, fields.event, &data),
         };
         self.note(seen);
+        if let (Some(text), Cow::Borrowed(data)) = (self.delta_text.take(), data) {
+            let start = data.as_ptr() as usize - frame.as_ptr() as usize;
+            self.template
+                .learn(frame, start + text.start..start + text.end);
+        }
         seen
     }
 
@@ -197,6 +228,10 @@ impl Watch {
         self.text.div_ceil(4).max(self.events)
     }
 
+    fn add_text(&mut self, text: Option<&Range<usize>>) {
+        self.text += text.map_or(0, |text| text.len() as u64);
+    }
+
     fn report(&mut self, usage: Option<Usage>, last: bool) {
         let Some(later) = usage else { return };
         self.usage = Some(match self.usage {
@@ -218,22 +253,27 @@ impl Watch {
 }
 
 /// Fuzz body: the first byte chooses the format; the rest is a stream. Panics
-/// only where the watch does, or where what it says contradicts itself.
+/// where the watch does, where what it says contradicts itself, or where
+/// recognising deltas by their last differs from reading each.
 #[doc(hidden)]
 pub fn fuzz_watch(input: &[u8]) {
     let Some((&choice, stream)) = input.split_first() else {
         return;
     };
     let mut watch = Watch::new(Format::ALL[usize::from(choice) % Format::ALL.len()]);
+    let mut reading_each = watch.clone();
     let mut framer = crate::sse::Framer::new(512);
     framer.push(bytes::Bytes::copy_from_slice(stream));
     let mut contents = 0;
     while let Some(run) = framer.next_run() {
         if run.opens_part {
             contents += u64::from(watch.see_part(&run.bytes).content);
+            reading_each.see_part(&run.bytes);
         }
         for frame in run.frames() {
-            contents += u64::from(watch.see(frame).content);
+            let seen = watch.see(frame);
+            assert_eq!(seen, reading_each.examine(frame));
+            contents += u64::from(seen.content);
         }
     }
     contents += u64::from(watch.see(&framer.rest()).content);

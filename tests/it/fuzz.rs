@@ -29,6 +29,7 @@ const TARGETS: &[Target] = &[
         nowait::dialect::watch::fuzz_watch,
         &[
             b"\x00data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{\"}}]},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+            b"\x00data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"obfuscation\":\"x\"}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":null}],\"obfuscation\":\"\"}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":null}],\"obfuscation\":\"1\"  }\n\n",
             b"\x01event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\nevent: response.completed\ndata: {\"response\":{\"usage\":{\"input_tokens\":1}}}\n\n",
             b"\x04event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":1}}}\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\nevent: message_stop\ndata: {}\n\n",
         ],

@@ -204,7 +204,9 @@ fn expected_usage(format: Format, events: &[Value]) -> Option<[u64; 3]> {
                 .iter()
                 .rfind(|e| e["response"]["usage"].is_object())?["response"]["usage"],
         ),
-        _ => all.filter_map(|usage| usage_in(format, usage)).last(),
+        _ => all
+            .filter_map(|usage| usage_in(format, usage))
+            .reduce(|_, last| last),
     }
 }
 

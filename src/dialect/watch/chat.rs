@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::scan::{Key, key};
+use super::scan::{Key, first_text, key};
 use super::{Ending, Seen, Watch};
 use crate::dialect::json::{read, says_something, text};
 use crate::dialect::{Finish, usage};
@@ -34,9 +34,10 @@ pub(super) fn see(watch: &mut Watch, event: Option<&[u8]>, data: &[u8]) -> Seen 
             ..Seen::default()
         };
     }
-    let length = text_len(data);
-    watch.text += length;
-    if length > 0 && event.is_none() && watch.events > 0 && is_plain_delta(data) {
+    let text = first_text(&TEXTS, data);
+    watch.add_text(text.as_ref());
+    if text.is_some() && event.is_none() && watch.events > 0 && is_plain_delta(data) {
+        watch.delta_text = text;
         return Seen {
             content: true,
             ..Seen::default()
@@ -48,14 +49,6 @@ pub(super) fn see(watch: &mut Watch, event: Option<&[u8]>, data: &[u8]) -> Seen 
     let mut seen = parse(watch, data);
     seen.error |= event == Some(b"error");
     seen
-}
-
-fn text_len(data: &[u8]) -> u64 {
-    TEXTS
-        .iter()
-        .map(|key| key.text_len(data))
-        .find(|length| *length > 0)
-        .unwrap_or(0)
 }
 
 /// Whether a chunk carries nothing but a delta.

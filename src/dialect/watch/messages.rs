@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::scan::{Key, key, leading_type};
+use super::scan::{Key, first_text, key, leading_type};
 use super::{Seen, Watch};
 use crate::dialect::json::{read, text};
 use crate::dialect::{Finish, usage};
@@ -19,11 +19,9 @@ pub(super) fn see(watch: &mut Watch, event: Option<&[u8]>, data: &[u8]) -> Seen 
     let mut seen = kind(name);
     match name {
         b"content_block_delta" => {
-            watch.text += TEXTS
-                .iter()
-                .map(|key| key.text_len(data))
-                .find(|length| *length > 0)
-                .unwrap_or(0);
+            let text = first_text(&TEXTS, data);
+            watch.add_text(text.as_ref());
+            watch.delta_text = text;
         }
         b"content_block_start" | b"message_start" | b"message_delta" => {
             let event = std::str::from_utf8(data).ok().and_then(read::<Event<'_>>);

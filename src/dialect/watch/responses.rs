@@ -33,7 +33,9 @@ pub(super) fn see(watch: &mut Watch, event: Option<&[u8]>, data: &[u8]) -> Seen 
     };
     let seen = kind(name);
     if name.ends_with(b".delta") {
-        watch.text += DELTA.text_len(data);
+        let text = DELTA.text_span(data);
+        watch.add_text(text.as_ref());
+        watch.delta_text = text;
         watch.called |= name == b"response.function_call_arguments.delta"
             || name == b"response.custom_tool_call_input.delta";
     }

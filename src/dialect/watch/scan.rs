@@ -4,6 +4,7 @@
 //! quotes would be escaped there), so a match is a key at some depth. Whether
 //! it is the right one, the caller knows or parses to learn.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memchr2;
@@ -45,18 +46,28 @@ impl Key {
             .is_some_and(|value| !value.starts_with(b"null"))
     }
 
-    /// The length of the key's string value as written, escapes and all;
-    /// 0 where the key is absent or no string.
-    pub(super) fn text_len(&self, json: &[u8]) -> u64 {
+    /// Where the key's string value lies in `json`, as written, without its
+    /// quotes; nothing where the key is absent or its value no string or an
+    /// empty one.
+    pub(super) fn text_span(&self, json: &[u8]) -> Option<Range<usize>> {
         match self.value(json) {
-            Some([b'"', text @ ..]) => string_len(text) as u64,
-            _ => 0,
+            Some([b'"', text @ ..]) => {
+                let start = json.len() - text.len();
+                Some(start..start + string_len(text)).filter(|span| !span.is_empty())
+            }
+            _ => None,
         }
     }
 }
 
-/// The length of a string whose opening quote was taken off.
-fn string_len(text: &[u8]) -> usize {
+/// The first text that one of `keys` has in `json`.
+pub(super) fn first_text(keys: &[Key], json: &[u8]) -> Option<Range<usize>> {
+    keys.iter().find_map(|key| key.text_span(json))
+}
+
+/// The length of a string whose opening quote was taken off, to its closing
+/// one.
+pub(super) fn string_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(stop) = memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         at += stop;
@@ -103,7 +114,8 @@ mod tests {
         ];
         for (json, set, len) in rows {
             assert_eq!(TEXT.is_set(json.as_bytes()), set, "{json}");
-            assert_eq!(TEXT.text_len(json.as_bytes()), len, "{json}");
+            let span = TEXT.text_span(json.as_bytes()).unwrap_or_default();
+            assert_eq!(span.len() as u64, len, "{json}");
         }
     }
 

@@ -1,0 +1,149 @@
+//! What the pieces on the request path cost, each by itself.
+//!
+//! `cargo bench --bench functions` prints nanoseconds per call, the best of
+//! several rounds. Run by `cargo test`, it only runs each piece once.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nowait::dialect::error::error_body;
+use nowait::dialect::peek::{peek, splice};
+use nowait::dialect::{Dialect, ErrorView, Format, Watch, answer, usage_of};
+use nowait::error::Kind;
+use nowait::sse::{Fields, Framer};
+use tokio::time::Instant;
+
+const CHAT_DELTA: &str = "data: {\"id\":\"chatcmpl-0123456789abcdefghijklmnopqrs\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"a1b2c3d4\"}\n\n";
+const TOOL_DELTA: &str = "data: {\"id\":\"chatcmpl-0123456789abcdefghijklmnopqrs\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"a\\\"\"}}]},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+const MESSAGES_DELTA: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}     }\n\n";
+const RESPONSES_DELTA: &str = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"content_index\":0,\"delta\":\" token\",\"item_id\":\"msg_0123456789abcdef0123456789abcdef\",\"logprobs\":[],\"obfuscation\":\"a1b2c3d4\",\"output_index\":0,\"sequence_number\":7}\n\n";
+const USAGE: &str = "\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":40,\"total_tokens\":160,\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0}}";
+
+fn main() {
+    let full = std::env::args().any(|arg| arg == "--bench");
+    let bench = Bench { full };
+    frames(&bench);
+    requests(&bench);
+    answers(&bench);
+}
+
+fn frames(bench: &Bench) {
+    let deltas = [
+        ("chat", Format::Chat, CHAT_DELTA),
+        ("chat tool call", Format::Chat, TOOL_DELTA),
+        ("messages", Format::Messages, MESSAGES_DELTA),
+        ("responses", Format::Responses, RESPONSES_DELTA),
+    ];
+    for (name, format, frame) in deltas {
+        let chunk = Bytes::from(frame.repeat(64));
+        bench.run(&format!("{name}: frame"), 64, || {
+            let mut framer = Framer::default();
+            framer.push(chunk.clone());
+            black_box(framer.next_run().map(|run| run.frames().count()));
+        });
+        bench.run(&format!("{name}: fields"), 1, || {
+            black_box(Fields::of(black_box(frame.as_bytes())));
+        });
+        let mut watch = Watch::new(format);
+        watch.see(frame.as_bytes());
+        bench.run(&format!("{name}: watch a delta"), 1, || {
+            black_box(watch.see(black_box(frame.as_bytes())));
+        });
+        bench.run(&format!("{name}: frame and watch"), 64, || {
+            let mut framer = Framer::default();
+            let mut watch = Watch::new(format);
+            framer.push(chunk.clone());
+            while let Some(run) = framer.next_run() {
+                for frame in run.frames() {
+                    black_box(watch.see(frame));
+                }
+            }
+        });
+    }
+    let last = format!("data: {{\"id\":\"c\",\"choices\":[],{USAGE}}}\n\n");
+    let mut watch = Watch::new(Format::Chat);
+    bench.run("chat: watch the usage chunk", 1, || {
+        black_box(watch.see(black_box(last.as_bytes())));
+    });
+}
+
+fn requests(bench: &Bench) {
+    for size in [1_000, 4_000, 100_000] {
+        let text = "Say what the \\\"tide\\\" does, in ten words or fewer.\\n".repeat(size / 50);
+        let body = Bytes::from(format!(
+            "{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}],\"temperature\":0.2,\"stream\":true}}"
+        ));
+        bench.run(&format!("peek {size} B, one text"), 1, || {
+            black_box(peek(black_box(&body)).is_ok());
+        });
+        let turns = "{\"role\":\"user\",\"content\":\"Say it.\"},".repeat(size / 36);
+        let body = Bytes::from(format!(
+            "{{\"messages\":[{turns}{{}}],\"model\":\"gpt-4o\",\"stream\":true}}"
+        ));
+        bench.run(&format!("peek {size} B, many turns"), 1, || {
+            black_box(peek(black_box(&body)).is_ok());
+        });
+    }
+    let body = Bytes::from_static(b"{\"model\":\"gpt-4o\",\"messages\":[]}");
+    bench.run("splice", 1, || {
+        black_box(splice(&body, 9..17, "gpt-4o-mini"));
+    });
+}
+
+fn answers(bench: &Bench) {
+    let chat = format!(
+        "{{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"{}\"}},\"finish_reason\":\"stop\"}}],{USAGE}}}",
+        "All is well with the tide. ".repeat(25)
+    );
+    bench.run("usage of a 1 KB answer", 1, || {
+        black_box(usage_of(Format::Chat, black_box(chat.as_bytes())));
+    });
+    bench.run("all that a 1 KB answer tells", 1, || {
+        black_box(answer::read(Format::Chat, black_box(chat.as_bytes())));
+    });
+    let vector = "-0.0123456789,".repeat(7_000);
+    let embeddings =
+        format!("{{\"data\":[{{\"embedding\":[{vector}0]}}],\"usage\":{{\"prompt_tokens\":4}}}}");
+    bench.run("usage of a 100 KB embedding", 1, || {
+        black_box(usage_of(
+            Format::Embeddings,
+            black_box(embeddings.as_bytes()),
+        ));
+    });
+    let view = ErrorView {
+        kind: Kind::ModelNotFound,
+        message: "no provider serves the model \"gpt-5o\"; the nearest configured is \"gpt-4o\"",
+        param: Some("model"),
+        request_id: "req_0123456789",
+    };
+    bench.run("an error body", 1, || {
+        black_box(error_body(Dialect::OpenAi, black_box(&view)));
+    });
+}
+
+struct Bench {
+    full: bool,
+}
+
+impl Bench {
+    /// Prints the nanoseconds that `piece` takes for one of its `items`.
+    fn run(&self, name: &str, items: u32, mut piece: impl FnMut()) {
+        piece();
+        if !self.full {
+            return;
+        }
+        let round = |piece: &mut dyn FnMut(), calls: u32| {
+            let start = Instant::now();
+            (0..calls).for_each(|_| piece());
+            start.elapsed()
+        };
+        let mut calls = 1;
+        while round(&mut piece, calls) < Duration::from_millis(5) {
+            calls *= 2;
+        }
+        let best = (0..15).map(|_| round(&mut piece, calls)).min();
+        let nanos = best.unwrap_or_default().as_nanos() as f64 / f64::from(calls * items);
+        println!("{name:34} {nanos:10.1} ns");
+    }
+}
