@@ -12,20 +12,40 @@
 //! `x-sim-fault: KIND[@N]` ([`FAULTS`] lists them). Models named `echo`
 //! repeat the prompt. `GET /sim/stats` counts, `POST /sim/reset` forgets.
 
-mod dice;
+mod serve;
+
+mod route;
+
+mod orders;
+
+mod answer;
+mod ask;
+mod playback;
+mod script;
+
+mod embed;
+mod raw;
+
+mod head;
+mod refusal;
+
 mod fault;
-mod line;
 mod settings;
 mod spread;
 mod stats;
+mod tally;
 
-use std::convert::Infallible;
+mod line;
+
+mod dice;
+mod json;
+mod plausible;
+mod text;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -36,6 +56,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, timeout};
 use tracing::debug;
 
+use self::dice::{Dice, mix};
 pub use self::fault::{BadFault, Chance, FAULTS, Fault};
 use self::line::{Line, Switch};
 pub use self::settings::Settings;
@@ -47,6 +68,8 @@ pub use self::stats::Stats;
 pub struct Sim {
     settings: Settings,
     stats: Stats,
+    /// Calls and connections so far: what latencies, faults and ids go by.
+    visits: AtomicU64,
 }
 
 impl Sim {
@@ -55,6 +78,7 @@ impl Sim {
         Arc::new(Self {
             settings,
             stats: Stats::default(),
+            visits: AtomicU64::new(0),
         })
     }
 
@@ -84,19 +108,26 @@ impl Sim {
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.stats.connections.fetch_add(1, Relaxed);
+        let number = self.stats.connections.fetch_add(1, Relaxed);
         let _open = Gauge::up(&self);
         let switch = Arc::new(Switch::default());
+        // Another sequence than that of the calls, so that neither disturbs the other.
+        let mut dice = Dice::new(mix(!self.settings.seed, number));
+        if orders::hangs_up(&self.settings, &mut dice) {
+            self.stats.faults.fetch_add(1, Relaxed);
+            return abort(&io);
+        }
         let line = TokioIo::new(Line::new(io, switch.clone(), abort));
-        let sim = self.clone();
-        let service = service_fn(move |_request| {
-            let stats = Bytes::from(sim.stats.to_json());
-            async { Ok::<_, Infallible>(http::Response::new(Full::new(stats))) }
-        });
-        let server = auto::Builder::new(TokioExecutor::new());
+        let service = {
+            let (sim, switch) = (self.clone(), switch.clone());
+            service_fn(move |request| serve::serve(sim.clone(), switch.clone(), request))
+        };
+        let server = self.server();
         let mut connection = std::pin::pin!(server.serve_connection(line, service));
         loop {
             tokio::select! {
+                // The connection first: the other two are rare, and a fair coin costs.
+                biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         debug!(%error, "a simulated connection ended");
@@ -115,6 +146,20 @@ impl Sim {
                 }
             }
         }
+    }
+}
+
+impl Sim {
+    /// How connections are served.
+    fn server(&self) -> auto::Builder<TokioExecutor> {
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        server
+            .http2()
+            .max_concurrent_streams(self.settings.max_streams)
+            // A gateway that cancels many streams is being tested, not attacking.
+            .max_pending_accept_reset_streams(10_000)
+            .max_local_error_reset_streams(None);
+        server
     }
 }
 
@@ -182,3 +227,6 @@ fn reset(socket: &TcpStream) {
         debug!(%error, "setting SO_LINGER failed");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,11 +23,11 @@ pub(crate) struct Switch {
     prank: Mutex<Prank>,
     /// Whether the connection ends in a reset and not in a FIN.
     abrupt: AtomicBool,
-    /// Whether it takes no further request.
-    leaving: AtomicBool,
+    /// Whether a request on it was HTTP/2.
+    h2: AtomicBool,
     /// Whether it is to be dropped now.
     dropped: AtomicBool,
-    /// Wakes the task that drives the connection after either of the two.
+    /// Wakes the task that drives the connection: it leaves, or is dropped.
     changed: Notify,
 }
 
@@ -67,7 +67,6 @@ impl Switch {
 
     /// Finishes what is under way and takes no further request.
     pub(crate) fn leave(&self) {
-        self.leaving.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -75,6 +74,11 @@ impl Switch {
     pub(crate) fn drop_now(&self) {
         self.dropped.store(true, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    /// Whether this is the first request to tell that the connection is HTTP/2.
+    pub(crate) fn first_h2(&self) -> bool {
+        !self.h2.swap(true, Ordering::Relaxed)
     }
 
     /// Waits for [`Switch::leave`] or [`Switch::drop_now`].

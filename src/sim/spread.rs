@@ -219,11 +219,6 @@ fn show_seconds(value: f64) -> String {
     }
 }
 
-/// Reads a wait such as `200ms`, as the `x-sim-…` headers write it.
-pub(crate) fn wait(text: &str) -> Option<Duration> {
-    seconds(text.trim()).map(|value| Duration::from_secs_f64(value.min(86_400.0)))
-}
-
 impl FromStr for Pace {
     type Err = BadSpread;
 
