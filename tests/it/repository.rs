@@ -9,74 +9,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may use: `cli → server → gateway → {batch, cache,
-/// upstream, provider, dialect} → {sse, error, config, metrics}`. Settings hold
-/// providers and a provider names its dialect, so those three are in a row. A
-/// module that is not in the table may not exist.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("error", &[]),
-    ("sse", &["error"]),
-    ("metrics", &["error"]),
-    ("dialect", &["sse", "error"]),
-    ("provider", &["dialect", "error"]),
-    ("config", &["provider", "dialect", "error", "metrics"]),
-    ("cache", &["sse", "error", "config", "metrics"]),
-    ("batch", &["sse", "error", "config", "metrics"]),
-    ("upstream", &["error", "config", "metrics", "provider"]),
-    ("sim", &["sse", "error", "config", "metrics", "dialect"]),
-    ("telemetry", &["error", "config", "metrics"]),
+/// upstream, provider, dialect} → {sse, error, config, metrics}`. The
+/// configuration holds providers, which name their dialect, and the simulated
+/// provider's settings, so it is above those. A module that is not in the table
+/// may not exist.
+const MAY_USE: &[(&str, &str)] = &[
+    ("error", ""),
+    ("sse", "error"),
+    ("metrics", "error"),
+    ("dialect", "sse error"),
+    ("provider", "dialect error"),
+    ("sim", "sse error"),
+    ("config", "provider dialect sim error"),
+    ("cache", "sse error config metrics"),
+    ("batch", "sse error config metrics"),
+    ("upstream", "error config metrics"),
+    ("telemetry", "error config metrics"),
     (
         "gateway",
-        &[
-            "batch",
-            "cache",
-            "upstream",
-            "provider",
-            "dialect",
-            "sse",
-            "error",
-            "config",
-            "metrics",
-            "telemetry",
-            "sim",
-        ],
+        "batch cache upstream provider dialect sse error config metrics telemetry sim",
     ),
     (
         "server",
-        &[
-            "gateway",
-            "upstream",
-            "provider",
-            "dialect",
-            "sse",
-            "error",
-            "config",
-            "metrics",
-            "telemetry",
-            "sim",
-        ],
+        "gateway upstream provider dialect sse error config metrics telemetry sim",
     ),
     (
         "cli",
-        &[
-            "server",
-            "gateway",
-            "batch",
-            "cache",
-            "upstream",
-            "provider",
-            "dialect",
-            "sse",
-            "error",
-            "config",
-            "metrics",
-            "telemetry",
-            "sim",
-        ],
+        "server gateway batch cache upstream provider dialect sse error config metrics telemetry sim",
     ),
-    (
-        "fuzzing",
-        &["gateway", "dialect", "sse", "error", "config", "provider"],
-    ),
+    ("fuzzing", "gateway dialect sse error config provider"),
 ];
 
 /// Words that a module's code must not contain, and why.
@@ -264,7 +225,7 @@ fn modules_depend_in_one_direction() {
         for (line, name) in modules_used(&code) {
             if name != module
                 && name.starts_with(char::is_lowercase)
-                && !allowed.contains(&name.as_str())
+                && !allowed.split(' ').any(|allowed| allowed == name)
             {
                 let _ = writeln!(
                     wrong,
@@ -283,7 +244,7 @@ fn the_table_of_modules_has_no_cycle() {
     while settled.len() < MAY_USE.len() {
         let before = settled.len();
         for (name, uses) in MAY_USE {
-            if uses.iter().all(|used| settled.contains(used)) {
+            if uses.split_whitespace().all(|used| settled.contains(used)) {
                 settled.insert(*name);
             }
         }
