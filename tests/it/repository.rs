@@ -127,28 +127,37 @@ fn files(ext: &str) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> String {
-    fs::read_to_string(root().join(path))
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::read_to_string(root().join(path)).expect("a file that was just listed, in UTF-8")
 }
 
-/// The sources of the library with the module each belongs to, without
-/// comments and without tests, as numbered lines.
-fn sources() -> Vec<(PathBuf, String, Vec<(usize, String)>)> {
+/// A file of the library, without comments and without tests.
+struct Source {
+    path: PathBuf,
+    /// The top module it belongs to.
+    module: String,
+    /// Its lines with their numbers.
+    code: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
     files("rs")
         .into_iter()
         .filter(|path| path.starts_with("src"))
         .filter(|path| !path.components().any(|part| part.as_os_str() == "tests"))
         .filter(|path| !path.ends_with("tests.rs"))
-        .filter_map(|path| {
+        .map(|path| {
             let module = path.components().nth(1).expect("a file in src");
-            let module = module
-                .as_os_str()
-                .to_string_lossy()
-                .trim_end_matches(".rs")
-                .to_owned();
-            (module != "main" && module != "lib")
-                .then(|| (path.clone(), module, code(&read(&path))))
+            Source {
+                module: module
+                    .as_os_str()
+                    .to_string_lossy()
+                    .trim_end_matches(".rs")
+                    .to_owned(),
+                code: code(&read(&path)),
+                path,
+            }
         })
+        .filter(|source| source.module != "main" && source.module != "lib")
         .collect()
 }
 
@@ -213,7 +222,7 @@ fn heads(group: &str) -> Vec<String> {
 #[test]
 fn modules_depend_in_one_direction() {
     let mut wrong = String::new();
-    for (path, module, code) in sources() {
+    for Source { path, module, code } in sources() {
         let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
             let _ = writeln!(
                 wrong,
@@ -255,7 +264,7 @@ fn the_table_of_modules_has_no_cycle() {
 #[test]
 fn modules_do_not_know_what_they_must_not_know() {
     let mut wrong = String::new();
-    for (path, module, code) in sources() {
+    for Source { path, module, code } in sources() {
         for (_, words, why) in ABSENT.iter().filter(|(name, ..)| *name == module) {
             for (line, text) in &code {
                 for word in words.iter().filter(|word| text.contains(**word)) {
