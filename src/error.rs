@@ -25,6 +25,8 @@ struct Inner {
     message: Cow<'static, str>,
     /// The field at fault, as a path into the request's JSON.
     param: Option<String>,
+    /// The methods a path takes, where the caller used another.
+    allow: Option<&'static str>,
     /// What to tell a caller who may try again.
     retry_after: Option<Duration>,
     source: Option<Source>,
@@ -85,6 +87,7 @@ impl Error {
             origin: kind.origin(),
             message: message.into(),
             param: None,
+            allow: None,
             retry_after: None,
             source: None,
         }))
@@ -99,6 +102,14 @@ impl Error {
     #[must_use]
     pub fn param(mut self, path: impl Into<String>) -> Self {
         self.0.param = Some(path.into());
+        self
+    }
+
+    /// Names the methods that the path takes, as the header `Allow` lists them
+    /// (RFC 9110 §15.5.6 wants it on every 405).
+    #[must_use]
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.0.allow = Some(methods);
         self
     }
 
@@ -134,6 +145,11 @@ impl Error {
     /// The field at fault, if one is.
     pub fn field(&self) -> Option<&str> {
         self.0.param.as_deref()
+    }
+
+    /// The methods that the path takes, where that is what is wrong.
+    pub fn methods(&self) -> Option<&'static str> {
+        self.0.allow
     }
 
     /// When the caller may try again.

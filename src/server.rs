@@ -187,8 +187,7 @@ impl Running {
         self.spawn("control".to_owned(), move || {
             runtime.block_on(async {
                 assemble::warm(&shared.current.load());
-                tokio::spawn(routes::note_readiness(Arc::clone(&shared)));
-                tokio::spawn(refresh_models(Arc::clone(&shared)));
+                tokio::spawn(settle_in(Arc::clone(&shared)));
                 if let Some(origin) = origin {
                     tokio::spawn(follow_changes(Arc::clone(&shared), origin, reload));
                 }
@@ -235,7 +234,10 @@ async fn drain(shared: &Shared) {
     }
 }
 
-async fn refresh_models(shared: Arc<Shared>) {
+/// Asks for models only once the spares are up: before that the question
+/// itself would wait for a handshake and count as a cold request.
+async fn settle_in(shared: Arc<Shared>) {
+    routes::note_readiness(Arc::clone(&shared)).await;
     loop {
         models::refresh(&shared.current.load_full()).await;
         tokio::time::sleep(CATALOGUE_PERIOD).await;

@@ -172,7 +172,12 @@ fn allow(
             Shown(method.as_str()),
             Shown(path)
         ),
-    ))
+    )
+    .allow(if wanted == Method::GET {
+        "GET, HEAD"
+    } else {
+        "POST"
+    }))
 }
 
 fn not_found(path: &str) -> Error {

@@ -77,6 +77,11 @@ impl Answered {
                 .headers
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
+        if let Some(methods) = error.methods() {
+            answered
+                .headers
+                .insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
         if error.kind() == Kind::InvalidApiKey {
             let scheme = HeaderValue::from_static("Bearer realm=\"nowait\"");
             answered.headers.insert(header::WWW_AUTHENTICATE, scheme);

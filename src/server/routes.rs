@@ -61,7 +61,8 @@ pub(super) async fn answer(
             return Err(Error::new(
                 Kind::MethodNotAllowed,
                 format!("{} is a page: use GET", head.uri.path()),
-            ));
+            )
+            .allow("GET, HEAD"));
         }
         Ok(match page {
             Page::Health => {

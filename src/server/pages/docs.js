@@ -250,7 +250,7 @@ async function readBody(response, view, started) {
     for (const frame of frames) reader.show(frame, view);
   }
   if (reader && rest) reader.show(rest, view);
-  if (/json$/.test(type)) {
+  if (!reader && /json$/.test(type)) {
     const answer = JSON.parse(all);
     view.raw.textContent = JSON.stringify(answer, null, 2);
     view.text.append(textOf(answer) || (answer.detail ? answer.detail : answer.error && answer.error.message) || "");

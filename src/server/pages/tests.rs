@@ -137,6 +137,7 @@ fn the_description_has_every_endpoint_and_none_that_is_not_served() {
         "/healthz",
         "/livez",
         "/health/liveliness",
+        "/health/liveness",
         "/readyz",
         "/health/readiness",
         "/metrics",
