@@ -251,8 +251,11 @@ impl Ledger {
         )
     }
 
-    /// Output tokens per second after the first.
+    /// Output tokens per second after the first, of a stream.
     fn tokens_per_second(&self, ended: Instant) -> Option<f64> {
+        if !self.streamed {
+            return None;
+        }
         let after_first = ended
             .saturating_duration_since(self.first_content?)
             .as_secs_f64();
