@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod init;
 mod serve;
+mod sim;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration: every problem with its place and fix
     Check(check::Args),
+    /// Run the simulated provider alone: OpenAI and Anthropic dialects, latency and faults to order
+    Sim(sim::Args),
     /// Print the plan for a model: who is asked, in what time, and why
     Explain(explain::Args),
     /// Write a commented nowait.toml from the keys found in the environment
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(args)) => {
             printing(|out| check::run(&args, &Environment::of_process(), out))
         }
+        Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Init(args)) => {
             printing(|out| init::run(&args, &Environment::of_process(), out))

@@ -7,7 +7,7 @@
 pub mod assemble;
 mod connection;
 mod limits;
-mod listen;
+pub(crate) mod listen;
 pub mod pages;
 mod routes;
 mod tls;

@@ -28,6 +28,7 @@ mod raw;
 
 mod head;
 mod refusal;
+mod reply;
 
 mod fault;
 mod settings;

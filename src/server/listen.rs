@@ -21,7 +21,7 @@ const UNREAD_MAX: Duration = Duration::from_secs(120);
 
 /// Binds `count` listeners to one address; port 0 becomes the same real port
 /// for all of them.
-pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     let named = |address: SocketAddr| {
         move |fault: io::Error| {
             io::Error::new(

@@ -344,6 +344,16 @@ impl Play {
 }
 
 impl Source {
+    /// How many pieces are left, where it is made of pieces and no stream of
+    /// events.
+    pub(crate) fn pieces(&self) -> Option<u64> {
+        match self {
+            Self::Script(_) => None,
+            Self::Pieces(pieces) => Some(pieces.len() as u64),
+            Self::Blocks { left, block } => Some(left.div_ceil(block.len().max(1) as u64)),
+        }
+    }
+
     fn next(&self) -> Option<Beat> {
         match self {
             Self::Script(script) => script.next(),

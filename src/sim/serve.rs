@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, TRAILER};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use http_body_util::BodyExt;
@@ -25,9 +25,10 @@ use super::fault::Fault;
 use super::head::{self, Head};
 use super::line::Switch;
 use super::orders::Orders;
-use super::playback::{Play, Playback, Source, Strike};
+use super::playback::Playback;
 use super::raw;
 use super::refusal::{Accent, Refusal};
+use super::reply::{self, Content, Course, Reply};
 use super::route::Route;
 use super::script::{self, Call, Script};
 use super::stats::Endpoint;
@@ -43,24 +44,6 @@ struct Visit {
     arrived: Instant,
     dice: Dice,
     tally: Tally,
-}
-
-/// What an answer is made of, before it is given a head and a time.
-struct Reply {
-    content: Content,
-    content_type: &'static str,
-    /// Tokens read.
-    input: u64,
-    /// Tokens said, where that is known already.
-    output: u64,
-    /// Tokens that take their time before an unstreamed answer is whole.
-    longest: u64,
-}
-
-enum Content {
-    Whole(Bytes),
-    Stream(Box<Script>),
-    Blocks(Source, u64),
 }
 
 /// Why there is no ordinary answer.
@@ -119,9 +102,7 @@ fn control(sim: &Arc<Sim>, request: &Request<Incoming>) -> Option<Response<Playb
     };
     let mut response = Response::new(Playback::whole(Bytes::from(json), None));
     let kind = HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     Some(response)
 }
 
@@ -414,115 +395,21 @@ impl Visit {
             retry_after: None,
         };
         let mut response = head.with(());
-        let headers = response.headers_mut();
-        match (orders.fault, &reply.content) {
-            (Some(Fault::WrongLength), Content::Whole(bytes)) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len() + 100));
-            }
-            (Some(Fault::WrongLength), Content::Stream(_)) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(1 << 30));
-            }
-            (Some(Fault::Gzip), _) => {
-                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            }
-            (Some(Fault::Trailers), _) => {
-                headers.insert(TRAILER, HeaderValue::from_static("x-sim-trailer"));
-            }
-            (Some(Fault::Goaway), _) if !self.is_h2 => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            (Some(Fault::Truncate(_) | Fault::Drip(_)), _) => {}
-            (_, Content::Blocks(_, length)) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(*length));
-            }
-            _ => {}
-        }
-        let body = self.body(reply.content, orders, due);
-        response.map(|()| body)
-    }
-
-    /// Gives the answer its body, with the faults that strike there.
-    fn body(mut self, content: Content, orders: &Orders, due: Instant) -> Playback {
-        let is_stream = matches!(content, Content::Stream(_));
-        let source = match content {
-            Content::Whole(bytes) if !changes_body(orders.fault) => {
-                return Playback::whole(bytes, Some(self.tally));
-            }
-            Content::Whole(bytes) => Source::Pieces(pieces(bytes, orders.fault).into_iter()),
-            Content::Stream(script) => Source::Script(script),
-            Content::Blocks(source, _) => source,
+        reply::mark(
+            response.headers_mut(),
+            &reply.content,
+            orders.fault,
+            self.is_h2,
+        );
+        let course = Course {
+            orders,
+            due,
+            dice: self.dice,
+            connection: (!self.is_h2).then_some(self.switch),
+            request_id: self.request_id,
+            tally: self.tally,
         };
-        let mut play = Play::new(source, due);
-        play.dice = Dice::new(self.dice.roll());
-        if is_stream {
-            play.gap = orders.gap.clone();
-            play.burst = orders.burst;
-        }
-        // Of an answer in two halves, any N means "between them"; `@0` is ahead of both.
-        let at = |n: u64| if is_stream { n } else { n.min(1) };
-        match orders.fault {
-            Some(Fault::ResetAt(n)) => {
-                let connection = (!self.is_h2).then(|| self.switch.clone());
-                play.strike = Some((at(n), Strike::Reset(connection)));
-            }
-            Some(Fault::StallAt(n)) => play.strike = Some((at(n), Strike::Stall)),
-            Some(Fault::Truncate(n)) => play.strike = Some((at(n), Strike::End)),
-            Some(Fault::Malformed(n)) if is_stream => {
-                let event = Bytes::from_static(b"data: {\"malformed\": [,\n\n");
-                play.strike = Some((n, Strike::Insert(event)));
-            }
-            Some(Fault::Oversized(n)) => play.strike = Some((n, Strike::Oversized(2 << 20))),
-            Some(Fault::Error(n)) if is_stream => {
-                play.strike = Some((n, Strike::Error(self.request_id)));
-            }
-            Some(Fault::WrongLength) => play.lingers = true,
-            Some(Fault::Drip(bytes)) => play.drip = usize::try_from(bytes).ok(),
-            Some(Fault::Gzip) => play.compress(),
-            Some(Fault::Trailers) => play.trailers = true,
-            _ => {}
-        }
-        Playback::play(play, self.tally)
-    }
-}
-
-impl Reply {
-    fn json(body: Bytes) -> Self {
-        Self {
-            content: Content::Whole(body),
-            content_type: "application/json",
-            input: 0,
-            output: 0,
-            longest: 0,
-        }
-    }
-}
-
-/// Whether a fault strikes a body that would be one honest piece.
-fn changes_body(fault: Option<Fault>) -> bool {
-    matches!(
-        fault,
-        Some(
-            Fault::ResetAt(_)
-                | Fault::StallAt(_)
-                | Fault::Truncate(_)
-                | Fault::Malformed(_)
-                | Fault::Drip(_)
-                | Fault::WrongLength
-                | Fault::Gzip
-                | Fault::Trailers
-        )
-    )
-}
-
-/// An unstreamed body as the pieces its fault strikes between.
-fn pieces(body: Bytes, fault: Option<Fault>) -> Vec<Bytes> {
-    match fault {
-        Some(Fault::ResetAt(_) | Fault::StallAt(_) | Fault::Truncate(_)) => {
-            let half = body.len() / 2;
-            vec![body.slice(..half), body.slice(half..)]
-        }
-        Some(Fault::Malformed(_)) => vec![Bytes::from_static(b"{\"malformed\": [,")],
-        _ => vec![body],
+        response.map(|()| course.play(reply.content))
     }
 }
 
