@@ -132,13 +132,13 @@ fn write_greeting(text: &mut String, config: &Config, url: &str) -> std::fmt::Re
             (None, _) => "no key: the caller's is passed through",
         };
         let at = if provider.is_in_process() {
-            "built in".to_owned()
+            "inside this process".to_owned()
         } else {
-            provider.base.to_string()
+            format!("at {}", provider.base)
         };
         writeln!(
             text,
-            "  provider    {} at {at} ({}; {key})",
+            "  provider    {} {at} ({}; {key})",
             provider.name, provider.found
         )?;
     }
