@@ -9,6 +9,7 @@
 mod body;
 mod connect;
 mod cores;
+mod demand;
 mod dial;
 mod dns;
 mod fault;
@@ -23,6 +24,7 @@ pub mod memory;
 mod origin;
 mod pool;
 mod proxy;
+mod send;
 mod timing;
 pub mod tls;
 mod wire;
@@ -41,7 +43,7 @@ pub use origin::{Origin, Proxy};
 pub use timing::{Protocol, Timing};
 
 use crate::metrics;
-use pool::{Lease, Pool};
+use pool::Pool;
 
 #[cfg(test)]
 mod tests;
@@ -192,45 +194,11 @@ impl Upstream {
     /// here.
     pub async fn send(
         &self,
-        mut request: Request<Body>,
+        request: Request<Body>,
         timing: &mut Timing,
         limits: Limits,
     ) -> Result<Response<Incoming>, Fault> {
-        let pool = &self.pool;
-        let Some(names) = &pool.names else {
-            let what = format!("{:?} is not a host name", pool.origin().host);
-            return Err(Fault::new(FaultKind::Resolve, what));
-        };
-        head::prepare(&mut request, names);
-        let (mut unsent, mut fresh) = (0, false);
-        loop {
-            let ready = if fresh { None } else { pool.take() };
-            let reused = ready.is_some();
-            let lease = match ready {
-                Some(lease) => lease,
-                None => Box::pin(pool.wait(fresh, limits, timing)).await?,
-            };
-            let failed = match dispatch(lease, reused, request, timing).await {
-                Ok(response) => return Ok(response),
-                Err(failed) => failed,
-            };
-            let Some(again) = failed.request else {
-                return Err(failed.fault);
-            };
-            if failed.unsent {
-                unsent += 1;
-                if unsent > 3 {
-                    return Err(failed.fault);
-                }
-                // Twice bad luck with what was there: no third time.
-                fresh |= unsent > 1;
-            } else if std::mem::replace(&mut fresh, true) {
-                return Err(failed.fault);
-            }
-            tracing::debug!(upstream = %pool.origin(), error = ?failed.fault, "sending again");
-            pool.metrics.resends.inc();
-            request = again;
-        }
+        send::send(&self.pool, request, timing, limits).await
     }
 
     /// Starts to keep spares. To be called within a runtime.
@@ -274,27 +242,4 @@ impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Upstream({})", self.pool.origin())
     }
-}
-
-/// Hands the request to its connection and notes when.
-async fn dispatch(
-    lease: Lease,
-    ready: bool,
-    request: Request<Body>,
-    timing: &mut Timing,
-) -> Result<Response<Incoming>, h1::Failed> {
-    let link = lease.link();
-    let reused = !link.begin() || ready;
-    timing.reused = reused;
-    timing.sends += 1;
-    timing.protocol = Some(link.protocol);
-    timing.sent_at = Some(Instant::now());
-    let answer = match lease {
-        Lease::One(lease) => lease.send(request, reused).await,
-        Lease::Two(lease) => lease.send(request, reused).await,
-    };
-    if answer.is_ok() {
-        timing.head_at = Some(Instant::now());
-    }
-    answer
 }

@@ -88,7 +88,7 @@ impl Fault {
     }
 
     /// The same fault for another call that waited for the same thing.
-    pub(super) fn again(&self) -> Self {
+    pub(super) fn share(&self) -> Self {
         Self(Box::new(Inner {
             kind: self.0.kind,
             before_answer: self.0.before_answer,

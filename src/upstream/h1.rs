@@ -17,6 +17,7 @@ use super::head;
 use super::incoming::Incoming;
 use super::link::Link;
 use super::pool::Pool;
+use super::send::{Again, Failed};
 use super::wire::{Heard, Wire};
 
 /// The handle that requests go in by.
@@ -78,61 +79,60 @@ impl Lease {
         self.sender.take()
     }
 
-    /// Sends `request` and waits for the head of its answer. `reused` says
-    /// that the connection was open before the request came.
+    /// Sends what is in `slot` and waits for the head of its answer. `reused`
+    /// says that the connection was open before the request came. After an
+    /// error the slot holds the request if there is a copy to send again.
     pub(super) async fn send(
         mut self,
-        request: Request<Body>,
+        slot: &mut Option<Request<Body>>,
         reused: bool,
     ) -> Result<Response<Incoming>, Failed> {
-        let spare = if reused { head::copy(&request) } else { None };
-        let Some(sender) = &mut self.sender else {
-            return Err(Failed::unsent(
-                self.reset("it was given back"),
-                Some(request),
-            ));
+        let answer = {
+            let (Some(sender), Some(request)) = (&mut self.sender, slot.take()) else {
+                return Err(self.reset("it was given back").again(Again::No));
+            };
+            if reused {
+                *slot = head::copy(&request);
+            }
+            self.busy = true;
+            sender.try_send_request(request)
         };
-        self.busy = true;
-        let answer = sender.try_send_request(request).await;
-        match answer {
+        match answer.await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let what = format!("{} switched protocols unasked", self.pool.origin());
-                Err(Failed::lost(
-                    Fault::new(FaultKind::Protocol, what).mid_answer(),
-                ))
+                let fault = Fault::new(FaultKind::Protocol, what).mid_answer();
+                Err(fault.again(Again::No))
             }
             Ok(response) => Ok(response.map(|body| Incoming::one(body, self))),
-            Err(mut error) => {
-                if let Some(request) = error.take_message() {
+            Err(mut error) => match error.take_message() {
+                Some(request) => {
+                    *slot = Some(request);
                     let fault = self.reset(error.into_error());
-                    return Err(Failed::unsent(fault, Some(request)));
+                    Err(fault.again(Again::Anywhere))
                 }
-                Err(self.sort(error.into_error(), spare))
-            }
+                None => Err(self.sort(error.into_error())),
+            },
         }
     }
 
     /// What an error before the head means.
-    fn sort(&self, error: hyper::Error, spare: Option<Request<Body>>) -> Failed {
+    fn sort(&self, error: hyper::Error) -> Failed {
+        let origin = self.pool.origin();
         if error.is_user() {
-            let what = format!("sending the body of a request to {}", self.pool.origin());
-            return Failed::lost(Fault::new(FaultKind::RequestBody, what).because(error));
+            let what = format!("sending a request to {origin}: {error}");
+            let fault = Fault::new(FaultKind::RequestBody, what).because(error);
+            return fault.again(Again::No);
         }
-        let heard = self.link.has_heard();
         if error.is_parse() {
-            let what = format!("{} sent what is not HTTP/1.1: {error}", self.pool.origin());
+            let what = format!("{origin} sent what is not HTTP/1.1: {error}");
             let fault = Fault::new(FaultKind::Protocol, what).because(error);
-            return Failed::lost(fault.mid_answer());
+            return fault.mid_answer().again(Again::No);
         }
         let fault = self.reset(&error).because(error);
-        if heard {
-            return Failed::lost(fault.mid_answer());
+        if self.link.has_heard() {
+            return fault.mid_answer().again(Again::No);
         }
-        Failed {
-            fault,
-            request: spare,
-            unsent: false,
-        }
+        fault.again(Again::Elsewhere)
     }
 
     fn reset(&self, why: impl std::fmt::Display) -> Fault {
@@ -157,35 +157,6 @@ impl Drop for Lease {
             && !self.busy
         {
             self.pool.give(sender, self.link.clone());
-        }
-    }
-}
-
-/// A request that got no answer.
-pub(super) struct Failed {
-    pub(super) fault: Fault,
-    /// The request, if it may be sent again.
-    pub(super) request: Option<Request<Body>>,
-    /// The peer certainly has not acted on it.
-    pub(super) unsent: bool,
-}
-
-impl Failed {
-    /// Certainly not acted on.
-    pub(super) fn unsent(fault: Fault, request: Option<Request<Body>>) -> Self {
-        Self {
-            fault,
-            request,
-            unsent: true,
-        }
-    }
-
-    /// Not to be sent again.
-    pub(super) fn lost(fault: Fault) -> Self {
-        Self {
-            fault,
-            request: None,
-            unsent: false,
         }
     }
 }

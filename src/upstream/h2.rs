@@ -9,12 +9,13 @@ pub(super) mod drive;
 mod upload;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -24,11 +25,11 @@ use upload::Upload;
 
 use super::body::Body;
 use super::fault::{Fault, FaultKind};
-use super::h1::Failed;
 use super::head;
 use super::incoming::Incoming;
 use super::link::Link;
 use super::pool::Pool;
+use super::send::{Again, Failed};
 
 /// One connection, shared by the calls that have a stream on it.
 pub(super) struct Conn {
@@ -130,11 +131,11 @@ impl Conn {
         self.handle.lock().clone()
     }
 
-    /// Whether the peer has said that it takes no more streams.
-    fn poll_refused(&self, cx: &mut Context<'_>) -> bool {
-        match &mut *self.handle.lock() {
-            Some(handle) => matches!(handle.poll_ready(cx), Poll::Ready(Err(_))),
-            None => false,
+    /// Why the peer takes no more streams, if it has said that it does not.
+    fn poll_refused(&self, cx: &mut Context<'_>) -> Option<h2::Error> {
+        match self.handle.lock().as_mut()?.poll_ready(cx) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 }
@@ -153,41 +154,20 @@ impl Lease {
         self.quietly = true;
     }
 
-    /// Sends `request` and waits for the head of its answer. `reused` says
-    /// that the connection was open before the request came.
+    /// Sends what is in `slot` and waits for the head of its answer. `reused`
+    /// says that the connection was open before the request came. After an
+    /// error the slot holds the request if there is a copy to send again.
     pub(super) async fn send(
         self,
-        request: Request<Body>,
+        slot: &mut Option<Request<Body>>,
         reused: bool,
     ) -> Result<Response<Incoming>, Failed> {
-        let Some(mut handle) = self.conn.open() else {
-            return Err(Failed::unsent(
-                self.reset("it is going away"),
-                Some(request),
-            ));
-        };
-        let copy = head::copy(&request);
-        let (parts, body) = request.into_parts();
-        let head = match &self.pool.names {
-            Some(names) => head::for_two(parts, &body, names),
-            None => Request::from_parts(parts, ()),
-        };
-        let end = http_body::Body::is_end_stream(&body);
-        let (response, stream) = match handle.send_request(head, end) {
-            Ok(opened) => opened,
-            Err(error) => return Err(self.unopened(error, copy)),
-        };
-        // The handle counts as a reason to keep the connection open.
-        drop(handle);
-        let mut response = response;
-        let mut upload = Upload::new(stream, body);
+        let (mut response, mut upload) = self.begin(slot)?;
         let answer = poll_fn(|cx| {
             if let Poll::Ready(Err(error)) = upload.poll(cx) {
                 return Poll::Ready(Err(Halt::Upload(error)));
             }
-            std::pin::Pin::new(&mut response)
-                .poll(cx)
-                .map_err(Halt::Stream)
+            Pin::new(&mut response).poll(cx).map_err(Halt::Stream)
         });
         match answer.await {
             Ok(response) => {
@@ -196,49 +176,71 @@ impl Lease {
                 Ok(Response::from_parts(parts, Incoming::two(answer)))
             }
             Err(Halt::Upload(error)) => {
-                let what = format!("sending the body of a request to {}", self.pool.origin());
-                Err(Failed::lost(
-                    Fault::new(FaultKind::RequestBody, what).because(error),
-                ))
+                let what = format!("sending a request to {}: {error}", self.pool.origin());
+                let fault = Fault::new(FaultKind::RequestBody, what).because(error);
+                Err(fault.again(Again::No))
             }
-            Err(Halt::Stream(error)) => Err(self.sort(error, reused, copy)),
+            Err(Halt::Stream(error)) => Err(self.sort(error, reused)),
+        }
+    }
+
+    /// Opens the stream.
+    fn begin(&self, slot: &mut Option<Request<Body>>) -> Result<(ResponseFuture, Upload), Failed> {
+        let (Some(mut handle), Some(names)) = (self.conn.open(), &self.pool.names) else {
+            return Err(self.reset("it is going away").again(Again::Anywhere));
+        };
+        let Some(request) = slot.take() else {
+            return Err(self.reset("there is no request").again(Again::No));
+        };
+        let (parts, body) = request.into_parts();
+        let copy = parts.clone();
+        let head = head::for_two(parts, &body, names);
+        let end = http_body::Body::is_end_stream(&body);
+        // The handle, which keeps the connection open, ends with this.
+        match handle.send_request(head, end) {
+            Ok((response, stream)) => {
+                *slot = body.replay().map(|body| Request::from_parts(copy, body));
+                Ok((response, Upload::new(stream, body)))
+            }
+            Err(error) => {
+                *slot = Some(Request::from_parts(copy, body));
+                Err(self.unopened(error))
+            }
         }
     }
 
     /// What an error before the head means.
-    fn sort(&self, error: h2::Error, reused: bool, copy: Option<Request<Body>>) -> Failed {
+    fn sort(&self, error: h2::Error, reused: bool) -> Failed {
         // RFC 9113, 8.7: a stream that was refused, or is beyond the last one
         // that GOAWAY names, was certainly not processed.
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let beyond = error.is_go_away() && error.is_remote();
-        let what = self.reset(&error);
         // A peer whose SETTINGS have not come either has not finished its part
         // of the handshake (RFC 9113, 3.4).
-        if refused || beyond || !self.conn.is_settled() {
-            return Failed::unsent(what.because(error), copy);
+        let unheard = !self.conn.is_settled();
+        let fault = self.reset(&error);
+        if refused || beyond || unheard {
+            return fault.because(error).again(Again::Anywhere);
         }
         if error.is_library() {
             let what = format!("{} sent what is not HTTP/2: {error}", self.pool.origin());
-            return Failed::lost(Fault::new(FaultKind::Protocol, what).because(error));
+            let fault = Fault::new(FaultKind::Protocol, what).because(error);
+            return fault.again(Again::No);
         }
-        let request = copy.filter(|_| reused);
-        Failed {
-            fault: what.because(error),
-            request,
-            unsent: false,
-        }
+        let again = if reused { Again::Elsewhere } else { Again::No };
+        fault.because(error).again(again)
     }
 
     /// The stream never came to be.
-    fn unopened(&self, error: h2::Error, copy: Option<Request<Body>>) -> Failed {
+    fn unopened(&self, error: h2::Error) -> Failed {
         if error.is_go_away() || error.is_io() || error.is_reset() {
-            return Failed::unsent(self.reset(&error).because(error), copy);
+            let fault = self.reset(&error).because(error);
+            return fault.again(Again::Anywhere);
         }
-        let what = format!(
-            "a request to {} does not fit HTTP/2: {error}",
-            self.pool.origin()
-        );
-        Failed::lost(Fault::new(FaultKind::Protocol, what).because(error))
+        let origin = self.pool.origin();
+        let what = format!("a request to {origin} does not fit HTTP/2: {error}");
+        let fault = Fault::new(FaultKind::Protocol, what).because(error);
+        fault.again(Again::No)
     }
 
     fn reset(&self, why: impl std::fmt::Display) -> Fault {
@@ -257,6 +259,7 @@ enum Halt {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // Before it counts as idle, so that nobody takes it for long idle.
         if self.conn.in_use() == 1 {
             *self.conn.idle_since.lock() = Instant::now();
         }

@@ -238,7 +238,9 @@ impl Line {
             let mut queue = self.queue.lock();
             let covered = queue.demand(yields, max).covered();
             let without = queue.waiters.len().saturating_sub(covered);
-            let bearable = u8::from(yields != Yield::Calls(1));
+            // Who has a dial of its own to a host that nothing else speaks for
+            // is told at once.
+            let bearable = u8::from(yields != Yield::Calls(1) || queue.open > 0);
             let mut at = 0;
             for _ in 0..without {
                 queue.waiters[at].failures += 1;
@@ -251,7 +253,7 @@ impl Line {
         }
         for waiter in told {
             // One that has gone away does not need to know.
-            let _gone = waiter.slot.send(Err(fault.again()));
+            let _gone = waiter.slot.send(Err(fault.share()));
         }
     }
 

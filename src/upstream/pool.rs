@@ -2,27 +2,26 @@
 //! calls for all (`docs/decisions/0001-per-core-and-per-process.md`).
 //!
 //! The plain path is [`Pool::take`] and [`Pool::give`]: one lock of the home
-//! shard each, uncontended unless another core borrows.
+//! shard each, uncontended unless another core borrows. What happens when
+//! nothing is ready is in `demand`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::connect::Route;
 use super::cores::Cores;
-use super::fault::{Fault, FaultKind};
 use super::h1;
 use super::h2;
 use super::keeper::Keeper;
-use super::line::{Line, Yield};
+use super::line::Line;
 use super::link::Link;
 use super::origin::{Names, Origin};
-use super::timing::{Protocol, Timing};
-use super::{Gauges, Http, Limits, Options};
-use crate::metrics::{self, HandshakeReason};
+use super::{Gauges, Options};
+use crate::metrics;
 
 /// How long a connection whose answer has ended may take to be ready for the
 /// next request (its driver has to see the end too) before it is given up.
@@ -40,7 +39,9 @@ pub(super) struct Pool {
     pub(super) keeper: Keeper,
     shards: Box<[Shard]>,
     /// What a connection carries: 0 unknown, 1 one call, more for HTTP/2.
-    carries: AtomicUsize,
+    pub(super) carries: AtomicUsize,
+    /// The peer has asked for fewer frames: it is pinged rarely.
+    pub(super) calm: AtomicBool,
     /// The upstream is gone: connections are not kept.
     closed: AtomicBool,
 }
@@ -96,6 +97,7 @@ impl Pool {
             line: Line::default(),
             shards: (0..cores.count()).map(|_| Shard::default()).collect(),
             carries: AtomicUsize::new(0),
+            calm: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             cores,
         })
@@ -149,73 +151,6 @@ impl Pool {
             .filter(free)
             .min_by_key(|conn| conn.in_use())?;
         least.reserve(self).map(Lease::Two)
-    }
-
-    /// Waits for a connection: for one given back on any core, or for a dial.
-    /// If `fresh`, only one opened from now on will do.
-    pub(super) async fn wait(
-        self: &Arc<Self>,
-        fresh: bool,
-        limits: Limits,
-        timing: &mut Timing,
-    ) -> Result<Lease, Fault> {
-        let since = Instant::now();
-        // With no room for another, one that is in use has to do.
-        let fresh = fresh && self.line.open() < self.options.max_connections;
-        let Some(mut place) = Line::join(self, since, fresh) else {
-            let what = format!("too many calls wait for a connection to {}", self.origin());
-            return Err(Fault::new(FaultKind::Busy, what));
-        };
-        // What was given back between the first look and joining the line.
-        if !fresh && let Some(lease) = self.take() {
-            return Ok(lease);
-        }
-        self.pump();
-        let connected_by = since + limits.connect;
-        let mut by = connected_by.min(limits.deadline);
-        let lease = loop {
-            tokio::select! {
-                biased;
-                // The line tells everybody it drops.
-                served = &mut place.served => match served {
-                    Ok(served) => break served?,
-                    Err(_) => return Err(self.too_late(FaultKind::ConnectTimeout, limits)),
-                },
-                () = sleep_until(by) => {
-                    if by >= limits.deadline {
-                        return Err(self.too_late(FaultKind::Deadline, limits));
-                    }
-                    if self.line.dialing() > 0 {
-                        return Err(self.too_late(FaultKind::ConnectTimeout, limits));
-                    }
-                    // Every connection is in use, none is being opened.
-                    by = limits.deadline;
-                }
-            }
-        };
-        let link = lease.link();
-        // Not if another call came first and this one waited for its end.
-        let first = link.is_unused() || link.protocol == Protocol::Two;
-        let handshake = (first && link.born >= since).then_some(link.phases);
-        timing.waited(since.elapsed(), handshake);
-        if timing.cold {
-            self.metrics.cold.inc();
-        }
-        Ok(lease)
-    }
-
-    fn too_late(&self, kind: FaultKind, limits: Limits) -> Fault {
-        let origin = self.origin();
-        let what = match kind {
-            FaultKind::Deadline => {
-                format!("waiting for a connection to {origin}: the call's deadline has passed")
-            }
-            _ => format!(
-                "connecting to {origin} took longer than {:?}",
-                limits.connect
-            ),
-        };
-        Fault::new(kind, what)
     }
 
     /// Takes an HTTP/1.1 connection back (or in, if it is new).
@@ -275,9 +210,6 @@ impl Pool {
 
     /// Puts a new HTTP/2 connection where calls find it.
     pub(super) fn add_two(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
-        if self.is_closed() {
-            return conn.retire();
-        }
         if conn.list() {
             self.shards[conn.link.core]
                 .ready
@@ -286,12 +218,18 @@ impl Pool {
                 .push(conn.clone());
         }
         self.serve_from(conn);
+        if self.is_closed() && conn.in_use() == 0 {
+            self.forget_two(conn);
+        }
     }
 
     /// A stream of `conn` has ended.
     pub(super) fn stream_ended(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
         if self.line.is_eager() {
             self.serve_from(conn);
+        }
+        if self.is_closed() && conn.in_use() == 0 {
+            self.forget_two(conn);
         }
     }
 
@@ -328,7 +266,10 @@ impl Pool {
     }
 
     /// The peer takes no more streams on `conn`: what runs on it may finish.
-    pub(super) fn going_away(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
+    pub(super) fn going_away(self: &Arc<Self>, conn: &Arc<h2::Conn>, calm: bool) {
+        if calm {
+            self.calm.store(true, Ordering::Relaxed);
+        }
         self.forget_two(conn);
         self.pump();
         self.mind_spares();
@@ -377,62 +318,6 @@ impl Pool {
         self.line.closed();
         self.pump();
         self.mind_spares();
-    }
-
-    /// Opens as many connections as the waiting calls need.
-    pub(super) fn pump(self: &Arc<Self>) {
-        for _ in 0..self.line.book(self.yields(), self.options.max_connections) {
-            self.dial(HandshakeReason::Demand);
-        }
-    }
-
-    /// Opens one more HTTP/2 connection when three quarters of all streams,
-    /// those on their way included, are lent.
-    #[cold]
-    fn spread(self: &Arc<Self>) {
-        let (mut used, mut room) = (0, 0);
-        for shard in &self.shards {
-            for conn in &shard.ready.lock().two {
-                used += conn.in_use();
-                room += conn.capacity();
-            }
-        }
-        let (coming, settling) = self.line.on_its_way();
-        let each = match self.yields() {
-            Yield::Calls(calls) => calls,
-            Yield::Unknown => 1,
-        };
-        room += coming * each + settling * (each - 1);
-        if used * 4 >= room * 3 && self.line.book_spare(self.options.max_connections) {
-            self.dial(HandshakeReason::Spread);
-        }
-    }
-
-    /// What a connection can be expected to carry.
-    pub(super) fn yields(&self) -> Yield {
-        let tls = self.origin().https;
-        match (self.carries.load(Ordering::Relaxed), self.route.http) {
-            (0, Http::Two) => Yield::Calls(self.guess()),
-            (0, Http::Auto) if tls => Yield::Unknown,
-            (0, _) => Yield::Calls(1),
-            (calls, _) => Yield::Calls(calls),
-        }
-    }
-
-    /// Remembers what a new connection has turned out to speak.
-    pub(super) fn learn(&self, protocol: Protocol) {
-        let known = self.carries.load(Ordering::Relaxed);
-        match protocol {
-            Protocol::One => self.carries.store(1, Ordering::Relaxed),
-            Protocol::Two if known == 0 => self.carries.store(self.guess(), Ordering::Relaxed),
-            Protocol::Two => {}
-        }
-    }
-
-    /// About what providers allow on an HTTP/2 connection, until the peer has
-    /// said.
-    fn guess(&self) -> usize {
-        self.options.max_streams_per_connection.clamp(2, 100)
     }
 
     /// Runs `look` on every shard in turn, one lock at a time.

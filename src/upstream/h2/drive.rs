@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ const LEAST_CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Providers keep a connection that is pinged this often, and so do the
 /// middleboxes on the way (30 s is the shortest common NAT limit).
 const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// What is left of it with a peer that has closed a connection for its pings;
+/// the least that any known server objects to.
+const PING_CALMLY: Duration = Duration::from_secs(330);
 
 /// A peer that is alive answers within a round trip; this is twenty bad ones.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -68,9 +73,13 @@ pub(in crate::upstream) async fn drive(
     pool: Arc<Pool>,
 ) {
     let within = pool.options.connect_timeout;
+    let every = match pool.calm.load(Ordering::Relaxed) {
+        true => PING_CALMLY,
+        false => PING_EVERY,
+    };
     let mut pulse = connection
         .ping_pong()
-        .map(|pings| Pulse::new(pings, within));
+        .map(|pings| Pulse::new(pings, within, every));
     let mut allowed = BEFORE_SETTINGS;
     let ended = poll_fn(|cx| {
         loop {
@@ -86,8 +95,11 @@ pub(in crate::upstream) async fn drive(
                 allowed = now_allowed;
                 pool.streams_allowed(&conn, allowed);
             }
-            if conn.capacity() > 0 && conn.poll_refused(cx) {
-                pool.going_away(&conn);
+            if conn.capacity() > 0
+                && let Some(error) = conn.poll_refused(cx)
+            {
+                let calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+                pool.going_away(&conn, calm);
             }
             match beat {
                 Beat::Quiet | Beat::Alive => return Poll::Pending,
@@ -113,6 +125,7 @@ pub(in crate::upstream) async fn drive(
 /// SETTINGS have come, whatever they say.
 struct Pulse {
     pings: PingPong,
+    every: Duration,
     state: State,
     timer: Pin<Box<Sleep>>,
 }
@@ -137,12 +150,13 @@ enum Beat {
 }
 
 impl Pulse {
-    fn new(mut pings: PingPong, within: Duration) -> Self {
+    fn new(mut pings: PingPong, within: Duration, every: Duration) -> Self {
         // Fails only if another ping is out already.
         let _sent = pings.send_ping(Ping::opaque());
         let patience = PATIENCE.min(within);
         Self {
             pings,
+            every,
             state: State::Connecting {
                 left: within - patience,
             },
@@ -153,7 +167,7 @@ impl Pulse {
     fn poll(&mut self, cx: &mut Context<'_>) -> Beat {
         let waiting = !matches!(self.state, State::Resting);
         if waiting && self.pings.poll_pong(cx).is_ready() {
-            self.next(State::Resting, PING_EVERY);
+            self.next(State::Resting, self.every);
             // Registers the timer with this task.
             let _not_yet = self.timer.as_mut().poll(cx);
             return Beat::Alive;

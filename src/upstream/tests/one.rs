@@ -404,3 +404,31 @@ async fn a_refused_connection_is_named() {
     assert_eq!(metrics.handshake_failures.get(), 1);
     assert_eq!(upstream.gauges(), Gauges::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_upstream_keeps_nothing() {
+    let (upstream, metrics, acceptor) = in_memory(options());
+    tokio::spawn(answer_all(acceptor, HELLO));
+    call(&upstream, get("/")).await.unwrap();
+    upstream.close();
+    for _ in 0..3 {
+        call(&upstream, get("/")).await.unwrap();
+    }
+    assert_eq!(metrics.handshakes[0].get(), 4);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(upstream.gauges().open, 0);
+}
+
+#[test]
+fn a_call_is_small() {
+    let (upstream, _, _acceptor) = in_memory(options());
+    let mut timing = Timing::default();
+    let limits = Limits {
+        connect: Duration::ZERO,
+        deadline: Instant::now(),
+    };
+    let call = upstream.send(get("/"), &mut timing, limits);
+    // A thousand waiting calls are a thousand of these.
+    assert!(size_of_val(&call) <= 3072, "{} bytes", size_of_val(&call));
+    assert!(size_of::<Incoming>() <= 256, "{}", size_of::<Incoming>());
+}

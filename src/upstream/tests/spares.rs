@@ -246,3 +246,31 @@ async fn http2_spares_have_shaken_hands_and_answer_pings() {
     assert!(timing.reused);
     assert_eq!(metrics.cold.get(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn http2_spares_are_replaced_before_they_expire() {
+    let (upstream, metrics, mut acceptor) = in_memory(Options {
+        http: Http::Two,
+        idle_timeout: Duration::from_secs(60),
+        ..warm(2)
+    });
+    let closed = Arc::new(AtomicUsize::new(0));
+    let count = closed.clone();
+    tokio::spawn(async move {
+        while let Some(io) = acceptor.accept().await {
+            let closed = count.clone();
+            tokio::spawn(async move {
+                let mut server = ::h2::server::handshake(io).await.unwrap();
+                assert!(server.accept().await.is_none_or(|stream| stream.is_err()));
+                closed.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    });
+    upstream.warm();
+    sleep(HOUR).await;
+    let gauges = upstream.gauges();
+    assert_eq!((gauges.open, gauges.warm), (2, 2));
+    let refreshed = metrics.handshakes[3].get();
+    assert!((120..=140).contains(&refreshed), "{refreshed}");
+    assert_eq!(closed.load(Ordering::SeqCst) as u64, refreshed);
+}

@@ -432,3 +432,44 @@ async fn a_stalled_handshake_beside_healthy_ones_holds_nobody_up() {
     }
     assert_eq!(metrics.handshake_failures.get(), 0);
 }
+
+#[tokio::test]
+async fn what_does_not_fit_the_protocol_is_a_fault() {
+    for (path, kind) in [
+        ("/long-head", FaultKind::Protocol),
+        ("/short-body", FaultKind::Body),
+    ] {
+        let peer = Peer::new(100).await;
+        let (upstream, metrics) = peer.upstream(options());
+        peer.serve(move |(_, mut respond)| async move {
+            let mut response = Response::new(());
+            let headers = response.headers_mut();
+            if path == "/long-head" {
+                let long = "y".repeat(100_000).parse().unwrap();
+                headers.insert("x-long", long);
+            } else {
+                headers.insert("content-length", "9".parse().unwrap());
+            }
+            let mut body = respond.send_response(response, false).unwrap();
+            body.send_data(Bytes::from("hello"), true).unwrap();
+        });
+        let fault = call(&upstream, get(path)).await.unwrap_err();
+        assert_eq!(fault.kind(), kind, "{path}: {fault:?}");
+        assert_eq!(metrics.resends.get(), 0);
+        assert_eq!(upstream.gauges().streams, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_upstream_still_serves_who_has_it() {
+    let peer = Peer::new(100).await;
+    let (upstream, metrics) = peer.upstream(options());
+    peer.serve(hello);
+    call(&upstream, get("/")).await.unwrap();
+    upstream.close();
+    all_good(calls(&upstream, 3)).await;
+    while upstream.gauges().open > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(metrics.handshakes[0].get() <= 4);
+}
