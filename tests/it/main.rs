@@ -1,6 +1,9 @@
 //! Everything that is tested from outside: one binary, so that it links once.
 
+mod bodies;
+mod callers;
 mod fuzz;
 mod golden;
+mod harness;
 mod recordings;
 mod repository;
