@@ -123,10 +123,10 @@ fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<(Vec<Ask>, usi
                 }
                 Value::Object(own) => fields.extend(own),
                 _ => {
-                    return Err(
-                        Error::invalid(format!("{path} is neither a string nor an object"))
-                            .param(path),
-                    );
+                    return Err(Error::invalid(format!(
+                        "{path} is neither a string nor an object"
+                    ))
+                    .param(path));
                 }
             }
             Ask::read(&fields, &format!("{path}."))

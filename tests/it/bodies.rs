@@ -26,12 +26,19 @@ fn a_body_over_the_limit_is_refused_in_words_the_caller_gets_to_read() {
         // A caller that writes everything before it reads.
         let reply = gateway.call(post(door.path(), &[], &body));
         let said = door.assert_error(&reply, 413, "request_too_large");
-        assert!(said.contains("34603008 bytes, the limit is 33554432"), "{said}");
+        assert!(
+            said.contains("34603008 bytes, the limit is 33554432"),
+            "{said}"
+        );
         assert!(said.contains("[server] max_body"), "{said}");
 
         // The same without saying how much it is.
         let mut client = gateway.client();
-        client.send(head("POST", door.path(), &[("transfer-encoding", "chunked")]));
+        client.send(head(
+            "POST",
+            door.path(),
+            &[("transfer-encoding", "chunked")],
+        ));
         for part in body.chunks(MIB) {
             client.send(chunk(part));
         }
@@ -69,7 +76,11 @@ fn a_caller_that_asks_first_is_told_to_go_on() {
         &[("content-length", &length), ("expect", "100-continue")],
     ));
     let interim = client.wire.head().expect("an interim answer");
-    assert!(interim.first.starts_with("HTTP/1.1 100 "), "{}", interim.first);
+    assert!(
+        interim.first.starts_with("HTTP/1.1 100 "),
+        "{}",
+        interim.first
+    );
     client.send(body);
     assert_eq!(client.reply().status, 200);
     assert_eq!(upstream.one().get("expect"), None);
@@ -122,7 +133,13 @@ fn a_body_that_ends_half_way_is_that_callers_loss_alone() {
     let upstream = Upstream::always(Door::Chat.answer());
     let gateway = Gateway::new(&both(upstream.address));
     let starts: [fn(&mut Client); 3] = [
-        |client| client.send(head("POST", "/v1/chat/completions", &[("content-length", "100")])),
+        |client| {
+            client.send(head(
+                "POST",
+                "/v1/chat/completions",
+                &[("content-length", "100")],
+            ))
+        },
         |client| {
             client.send(head(
                 "POST",
@@ -169,7 +186,11 @@ fn a_chunk_that_is_none_is_refused() {
     let gateway = Gateway::new(&both(Upstream::closed_port()));
     for broken in ["zz\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "1\r\nab\r\n"] {
         let mut client = gateway.client();
-        client.send(head("POST", "/v1/chat/completions", &[("transfer-encoding", "chunked")]));
+        client.send(head(
+            "POST",
+            "/v1/chat/completions",
+            &[("transfer-encoding", "chunked")],
+        ));
         client.send(broken);
         let reply: Reply = client.reply();
         Door::Chat.assert_error(&reply, 400, "invalid_request");

@@ -120,11 +120,29 @@ fn what_is_wrong_with_a_body_is_said_in_the_callers_dialect() {
 fn paths_and_methods_that_are_not_served_are_refused_in_the_callers_dialect() {
     let gateway = gateway();
     for (method, path, door, status, code) in [
-        ("GET", "/v1/chat/completions", Door::Chat, 405, "method_not_allowed"),
-        ("DELETE", "/v1/messages", Door::Messages, 405, "method_not_allowed"),
+        (
+            "GET",
+            "/v1/chat/completions",
+            Door::Chat,
+            405,
+            "method_not_allowed",
+        ),
+        (
+            "DELETE",
+            "/v1/messages",
+            Door::Messages,
+            405,
+            "method_not_allowed",
+        ),
         ("GET", "/generate", Door::Plain, 405, "method_not_allowed"),
         ("POST", "/v1/nothing", Door::Chat, 404, "not_found"),
-        ("POST", "/v1/messages/nothing", Door::Messages, 404, "not_found"),
+        (
+            "POST",
+            "/v1/messages/nothing",
+            Door::Messages,
+            404,
+            "not_found",
+        ),
         ("GET", "/nothing", Door::Plain, 404, "not_found"),
         ("GET", "/", Door::Plain, 404, "not_found"),
     ] {
@@ -163,7 +181,10 @@ fn an_unknown_model_is_answered_with_the_nearest_names() {
     // A model of the other dialect is another matter: it exists.
     let reply = gateway.post("/v1/messages", r#"{"model":"up/m","messages":[]}"#);
     let said = Door::Messages.assert_error(&reply, 400, "invalid_request");
-    assert!(said.contains("call /v1/chat/completions, or /generate"), "{said}");
+    assert!(
+        said.contains("call /v1/chat/completions, or /generate"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -184,7 +205,10 @@ fn a_model_name_writes_no_header_and_no_field() {
         assert_eq!(reply.status, 200, "{name}");
         assert_eq!(reply.head.get("x-evil"), None, "{name}");
         let shown = reply.head.get("x-nowait-model").expect("the model");
-        assert!(shown.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{shown:?}");
+        assert!(
+            shown.bytes().all(|b| b == b' ' || b.is_ascii_graphic()),
+            "{shown:?}"
+        );
         let seen = upstream.wait_for(index + 1).remove(index);
         assert_eq!(seen.get("x-evil"), None, "{name}");
         let sent: serde_json::Value = serde_json::from_slice(&seen.body).expect("JSON");
@@ -208,7 +232,10 @@ fn tags_and_ids_stay_inside_their_field_of_the_log() {
     ));
     assert_eq!(reply.head.get("x-request-id"), Some("mine-1"));
     let line = gateway.line("mine-1");
-    assert_eq!((&line["tags"], &line["status"]), (&tags.into(), &200.into()));
+    assert_eq!(
+        (&line["tags"], &line["status"]),
+        (&tags.into(), &200.into())
+    );
     assert_eq!(upstream.one().get("x-nowait-tags"), None);
     assert_eq!(upstream.one().get("x-request-id"), Some("mine-1"));
 
@@ -217,7 +244,10 @@ fn tags_and_ids_stay_inside_their_field_of_the_log() {
     for id in ["a b", "a\tb", "", "id\u{e9}", &long] {
         let reply = gateway.call(Door::Chat.call_with(false, &[("x-request-id", id)]));
         let given = reply.head.get("x-request-id").expect("an id");
-        assert!(given.starts_with("req_") && given.len() == 36, "{id:?}: {given}");
+        assert!(
+            given.starts_with("req_") && given.len() == 36,
+            "{id:?}: {given}"
+        );
     }
 
     // Bare control characters in a header are no HTTP at all.
@@ -231,10 +261,15 @@ fn tags_and_ids_stay_inside_their_field_of_the_log() {
     let gateway = Gateway::start(&text, nowait::telemetry::LogFormat::Text, None);
     gateway.call(Door::Chat.call_with(
         false,
-        &[("x-nowait-tags", "a status=500 error=x"), ("x-request-id", "mine-2")],
+        &[
+            ("x-nowait-tags", "a status=500 error=x"),
+            ("x-request-id", "mine-2"),
+        ],
     ));
     let line = gateway.logged(|text| {
-        let line = text.lines().find(|line| line.contains("request_id=mine-2"))?;
+        let line = text
+            .lines()
+            .find(|line| line.contains("request_id=mine-2"))?;
         Some(line.to_owned())
     });
     assert!(line.contains(r#" tags="a status=500 error=x" "#), "{line}");

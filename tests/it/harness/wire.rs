@@ -158,7 +158,10 @@ impl Wire {
                 if self.held.is_empty() && self.fill() == 0 {
                     return Piece::Cut;
                 }
-                let take = self.held.len().min(usize::try_from(*left).expect("64 bits"));
+                let take = self
+                    .held
+                    .len()
+                    .min(usize::try_from(*left).expect("64 bits"));
                 *left -= take as u64;
                 Piece::Data(self.held.drain(..take).collect())
             }
