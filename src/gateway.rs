@@ -121,7 +121,7 @@ impl Gateway {
 
     /// Answers one request, whatever happens.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let mut ledger = Box::new(Ledger::open(
             &self.instance,
             head.method.clone(),
@@ -138,7 +138,10 @@ impl Gateway {
                 ledger.endpoint = endpoint.name();
                 Unpanicked(Box::pin(self.run(head, body, endpoint, &mut ledger))).await
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                intake::decline(&mut body, &head.headers).await;
+                Err(error)
+            }
         };
         let answered =
             outcome.unwrap_or_else(|error| Answered::error(&error, dialect, &mut ledger));
@@ -171,11 +174,13 @@ impl Gateway {
         endpoint: Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Answered, Error> {
-        headers::refuse_loops(&head.headers, &self.instance)?;
-        if self.instance.drain.is_draining() {
-            return Err(draining());
-        }
-        let tenant = self.tenants.authenticate(&head.headers)?;
+        let tenant = match self.admit(&head.headers) {
+            Ok(tenant) => tenant,
+            Err(error) => {
+                intake::decline(&mut body, &head.headers).await;
+                return Err(error);
+            }
+        };
         ledger.authenticated(&tenant);
         let caller = Caller::new(head, tenant)?;
         match endpoint {
@@ -203,6 +208,15 @@ impl Gateway {
         }
     }
 
+    /// Tells who asks, from the head alone, and whether anybody may now.
+    fn admit(&self, headers: &HeaderMap) -> Result<Tenant, Error> {
+        headers::refuse_loops(headers, &self.instance)?;
+        if self.instance.drain.is_draining() {
+            return Err(draining());
+        }
+        self.tenants.authenticate(headers)
+    }
+
     async fn generate(
         &self,
         caller: Caller,
@@ -225,7 +239,13 @@ impl Gateway {
     ) -> Result<Bytes, Error> {
         let asked = Instant::now();
         let total = caller.patience.total.unwrap_or(self.config.timeout.total);
-        let read = intake::read(body, self.config.server.max_body, ledger.started + total).await;
+        let read = intake::read(
+            body,
+            &caller.headers,
+            self.config.server.max_body,
+            ledger.started + total,
+        )
+        .await;
         ledger.intake = asked.elapsed();
         let bytes = read?;
         ledger.bytes_in = bytes.len() as u64;

@@ -236,12 +236,13 @@ const DRAIN_MAX: u64 = 64 << 20;
 /// The common body lies in one chunk and is handed on without a copy.
 pub async fn read(
     body: &mut hyper::body::Incoming,
+    headers: &HeaderMap,
     limit: u64,
     deadline: Instant,
 ) -> Result<Bytes, Error> {
     let told = body.size_hint().lower();
     if told > limit {
-        drain(body).await;
+        decline(body, headers).await;
         return Err(too_large(Some(told), limit));
     }
     let Some(first) = chunk(body, deadline).await? else {
@@ -254,7 +255,7 @@ pub async fn read(
     whole.extend_from_slice(&first);
     while let Some(next) = chunk(body, deadline).await? {
         if (whole.len() + next.len()) as u64 > limit {
-            drain(body).await;
+            discard(body).await;
             return Err(too_large(None, limit));
         }
         whole.extend_from_slice(&next);
@@ -301,7 +302,17 @@ async fn chunk(
     }
 }
 
-async fn drain(body: &mut hyper::body::Incoming) {
+/// Lets a body that is refused pass unread, so that the refusal arrives: to
+/// close a connection with bytes unread resets it, and the reset overtakes the
+/// answer on its way to a caller that is still writing. One that asked first
+/// is told no before it writes.
+pub async fn decline(body: &mut hyper::body::Incoming, headers: &HeaderMap) {
+    if !headers.contains_key(header::EXPECT) {
+        discard(body).await;
+    }
+}
+
+async fn discard(body: &mut hyper::body::Incoming) {
     let until = Instant::now() + Duration::from_secs(5);
     let mut seen = 0;
     while seen < DRAIN_MAX {

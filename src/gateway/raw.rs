@@ -46,7 +46,7 @@ pub(super) async fn answer(
         Some(0) => upstream::Body::Empty,
         Some(size) if size <= HELD_MAX => {
             let until = ledger.started + gateway.routes.timeouts().total;
-            let bytes: Bytes = intake::read(&mut body, HELD_MAX, until).await?;
+            let bytes: Bytes = intake::read(&mut body, &caller.headers, HELD_MAX, until).await?;
             ledger.bytes_in = bytes.len() as u64;
             bytes.into()
         }

@@ -1,9 +1,9 @@
 //! Everything that is tested from outside: one binary, so that it links once.
 
-#[cfg(test)]
+mod bodies;
+mod callers;
 mod fuzz;
-#[cfg(test)]
 mod golden;
-#[cfg(test)]
+mod harness;
 mod recordings;
 mod repository;
