@@ -1,9 +1,18 @@
 //! Everything that is tested from outside: one binary, so that it links once.
+//!
+//! `cfg(test)` is always true here; it tells the lints that these are tests.
 
+#[cfg(test)]
 mod bodies;
+#[cfg(test)]
 mod callers;
+#[cfg(test)]
 mod fuzz;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod recordings;
+#[cfg(test)]
 mod repository;
