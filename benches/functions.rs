@@ -3,6 +3,11 @@
 //! `cargo bench --bench functions` prints nanoseconds per call, the best of
 //! several rounds. Run by `cargo test`, it only runs each piece once.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark reports to whoever runs it"
+)]
+
 use std::hint::black_box;
 use std::time::Duration;
 
