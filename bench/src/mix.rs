@@ -20,6 +20,26 @@ pub struct Call {
     pub fault: Option<&'static str>,
 }
 
+impl Call {
+    /// What it is in the books: endpoint and how many. A batch is one request,
+    /// and so is each of its items.
+    pub fn booked(&self) -> Vec<(&'static str, u64)> {
+        let path = self.line.trim_start_matches("POST ");
+        match path.split('?').next().unwrap_or(path) {
+            "/v1/chat/completions" => vec![("chat", 1)],
+            "/v1/messages" => vec![("messages", 1)],
+            "/v1/messages/count_tokens" => vec![("count_tokens", 1)],
+            "/v1/responses" => vec![("responses", 1)],
+            "/v1/completions" => vec![("completions", 1)],
+            "/v1/embeddings" => vec![("embeddings", 1)],
+            "/generate" => vec![("generate", 1)],
+            "/generate_claude" => vec![("generate_claude", 1)],
+            "/generate/batch" => vec![("generate_batch", 1), ("batch_item", BATCH_ITEMS)],
+            _ => vec![("raw", 1)],
+        }
+    }
+}
+
 /// How a caller behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
@@ -61,6 +81,9 @@ const fn raw(line: &'static str, body: &'static str, streamed: bool) -> Kind {
         weight: 5,
     }
 }
+
+/// Prompts in the batch below.
+const BATCH_ITEMS: u64 = 3;
 
 /// Every endpoint with a body, streamed and not. `fixed` is the responder of
 /// this program, reached over real sockets; the others are answered in process.
@@ -151,8 +174,10 @@ const KINDS: [Kind; 17] = [
     ),
 ];
 
-/// Every word of `nowait sim --help`; the count is where in the stream.
-const FAULTS: [&str; 24] = [
+/// Every word of `nowait sim --help`, the count saying where in the stream, but
+/// `close-idle`: it may strike the next call on its connection half way through
+/// the answer, and that call is one that must not fail.
+const FAULTS: [&str; 23] = [
     "503",
     "429@1",
     "529",
@@ -172,7 +197,6 @@ const FAULTS: [&str; 24] = [
     "wrong-length",
     "gzip",
     "goaway",
-    "close-idle",
     "junk",
     "early-hints",
     "trailers",
@@ -215,6 +239,9 @@ pub fn call(number: u64, seed: u64) -> Call {
         }
         16..21 => call.caller = Caller::Slow,
         _ => {}
+    }
+    if kind.line.starts_with("POST /v1/messages") {
+        call.headers.push_str("anthropic-version: 2023-06-01\r\n");
     }
     call
 }

@@ -4,6 +4,7 @@
 //! The first tenth warms nowait up (pools, label sets, the allocator); memory
 //! is read when it is quiet again, and once more after the rest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -94,7 +95,7 @@ async fn soak(options: &Options) -> Result<()> {
     let tally = Arc::new(Tally::default());
     let before = Books::read(address).await?;
     send(0..options.calls / 10, address, options, &tally).await?;
-    let first = Books::settled(&before, options.calls / 10, address).await?;
+    let first = Books::settled(&before, options.calls / 10, options, address).await?;
     let first_memory = running.process.resident()?;
     println!(
         "after {:>7} calls: RSS {:.1} MiB",
@@ -102,7 +103,7 @@ async fn soak(options: &Options) -> Result<()> {
         mebibytes(first_memory)
     );
     send(options.calls / 10..options.calls, address, options, &tally).await?;
-    let last = Books::settled(&before, options.calls, address).await?;
+    let last = Books::settled(&before, options.calls, options, address).await?;
     let last_memory = running.process.resident()?;
     println!(
         "after {:>7} calls: RSS {:.1} MiB",
@@ -121,29 +122,18 @@ async fn soak(options: &Options) -> Result<()> {
             "; a short run is not judged"
         }
     );
-    let (sent, counted) = (options.calls, last.requests - before.requests);
+    let counted: u64 = last.counted(&before).values().sum();
     println!(
-        "books: {sent} calls sent, {counted} counted, {} in flight",
-        last.in_flight - before.in_flight
+        "books: {} calls sent, {counted} requests counted (a batch is several)",
+        options.calls
     );
 
     let mut violations = tally.failures();
     if judged && growth > GROWTH {
         violations.push(format!("memory grew × {growth:.3} after the first tenth"));
     }
-    for (books, sent) in [(&first, options.calls / 10), (&last, sent)] {
-        let counted = books.requests - before.requests;
-        if counted != sent {
-            violations.push(format!(
-                "{counted} of {sent} calls are in nowait_requests_total"
-            ));
-        }
-        if books.in_flight != before.in_flight {
-            violations.push(format!(
-                "{} calls are in flight when all have ended",
-                books.in_flight
-            ));
-        }
+    for (books, calls) in [(&first, options.calls / 10), (&last, options.calls)] {
+        violations.extend(books.wrong(&before, calls, options));
     }
     if last.lines_dropped > 0 {
         violations.push(format!("{} access lines were dropped", last.lines_dropped));
@@ -166,6 +156,9 @@ fn config(listen: SocketAddr, fixed: SocketAddr) -> String {
         "[server]\nlisten = \"{listen}\"\n\n\
          [providers.sim]\n\n\
          [providers.fixed]\ndialect = \"openai\"\nbase_url = \"http://{fixed}/v1\"\n\n\
+         [models]\ngpt-4o = {{ targets = [\"sim/gpt-4o\"] }}\n\
+         claude-3-5-haiku-20241022 = {{ targets = [\"sim/claude-3-5-haiku-20241022\"] }}\n\
+         text-embedding-3-small = {{ targets = [\"sim/text-embedding-3-small\"] }}\n\n\
          [timeout]\nconnect = \"1s\"\nfirst_token = \"1s\"\nidle = \"1s\"\ntotal = \"20s\"\n"
     )
 }
@@ -315,9 +308,10 @@ impl Tally {
 }
 
 /// What `/metrics` says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Books {
-    requests: u64,
+    /// `nowait_requests_total` without the requests for `/metrics` itself.
+    by_endpoint: BTreeMap<String, u64>,
     in_flight: i64,
     lines_dropped: u64,
 }
@@ -325,9 +319,8 @@ struct Books {
 impl Books {
     async fn read(from: SocketAddr) -> Result<Self> {
         let mut connection = Connection::open(from).await?;
-        connection
-            .send(format!("GET /metrics HTTP/1.1\r\nhost: {from}\r\n\r\n").as_bytes())
-            .await?;
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {from}\r\n\r\n");
+        connection.send(request.as_bytes()).await?;
         let head = connection.head().await?;
         if head.status != 200 {
             return Err(connection.refusal(head).await);
@@ -336,35 +329,94 @@ impl Books {
         while let Some(bytes) = connection.chunk().await? {
             text.extend_from_slice(bytes);
         }
-        let text = String::from_utf8(text)?;
-        // Ours (`/metrics` and the call that started everything) are not the soak's.
-        let sum = |name: &str| -> f64 {
-            let lines = text
-                .lines()
-                .filter(|line| line.starts_with(name) && !line.contains("endpoint=\"metrics\""));
-            lines
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-                .sum()
-        };
-        Ok(Self {
-            requests: sum("nowait_requests_total") as u64,
-            in_flight: sum("nowait_requests_in_flight") as i64,
-            lines_dropped: sum("nowait_access_lines_dropped_total") as u64,
-        })
+        let mut books = Self::default();
+        for line in String::from_utf8(text)?.lines() {
+            let Some((series, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            match series.split('{').next().unwrap_or(series) {
+                "nowait_requests_total" => {
+                    let label = series
+                        .split("endpoint=\"")
+                        .nth(1)
+                        .and_then(|rest| rest.split('"').next());
+                    let endpoint = label.ok_or_else(|| format!("no endpoint in {series}"))?;
+                    if endpoint != "metrics" {
+                        *books.by_endpoint.entry(endpoint.to_owned()).or_default() +=
+                            value.parse::<u64>()?;
+                    }
+                }
+                "nowait_requests_in_flight" => books.in_flight = value.parse()?,
+                "nowait_access_lines_dropped_total" => books.lines_dropped = value.parse()?,
+                _ => {}
+            }
+        }
+        Ok(books)
     }
 
-    /// Waits until `sent` more calls than `before` are counted and none is in
-    /// flight; what is there at the latest after [`QUIET`].
-    async fn settled(before: &Self, sent: u64, from: SocketAddr) -> Result<Self> {
+    /// What was counted since `before`.
+    fn counted(&self, before: &Self) -> BTreeMap<&str, u64> {
+        let since = |(endpoint, count): (_, &u64)| {
+            (
+                endpoint,
+                count - before.by_endpoint.get(endpoint).unwrap_or(&0),
+            )
+        };
+        let counted = self
+            .by_endpoint
+            .iter()
+            .map(|(endpoint, count)| since((endpoint, count)));
+        counted
+            .map(|(endpoint, count)| (endpoint.as_str(), count))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// Everything in them that isn't as `calls` since `before` must leave it.
+    fn wrong(&self, before: &Self, calls: u64, options: &Options) -> Vec<String> {
+        let mut expected = BTreeMap::new();
+        for (endpoint, count) in
+            (0..calls).flat_map(|number| mix::call(number, options.seed).booked())
+        {
+            *expected.entry(endpoint).or_insert(0) += count;
+        }
+        let counted = self.counted(before);
+        let mut wrong = Vec::new();
+        for endpoint in expected
+            .keys()
+            .chain(counted.keys())
+            .collect::<BTreeSet<_>>()
+        {
+            let (sent, counted) = (
+                expected.get(endpoint).unwrap_or(&0),
+                counted.get(endpoint).unwrap_or(&0),
+            );
+            if sent != counted {
+                wrong.push(format!("after {calls} calls nowait_requests_total counts {counted} of {sent} at {endpoint}"));
+            }
+        }
+        if self.in_flight != before.in_flight {
+            let many = self.in_flight - before.in_flight;
+            wrong.push(format!("{many} requests are in flight when all have ended"));
+        }
+        wrong
+    }
+
+    /// Waits until they are as `calls` since `before` must leave them; what is
+    /// there at the latest after [`QUIET`].
+    async fn settled(
+        before: &Self,
+        calls: u64,
+        options: &Options,
+        from: SocketAddr,
+    ) -> Result<Self> {
         let end = Instant::now() + QUIET;
         loop {
             let books = Self::read(from).await?;
-            let even =
-                books.requests - before.requests == sent && books.in_flight == before.in_flight;
-            if even || Instant::now() > end {
+            if books.wrong(before, calls, options).is_empty() || Instant::now() > end {
                 return Ok(books);
             }
-            time::sleep(Duration::from_millis(100)).await;
+            time::sleep(Duration::from_millis(500)).await;
         }
     }
 }
