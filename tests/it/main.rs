@@ -2,8 +2,10 @@
 
 mod bodies;
 mod callers;
+mod failures;
 mod fuzz;
 mod golden;
 mod harness;
 mod recordings;
 mod repository;
+mod streams;
