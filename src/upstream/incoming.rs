@@ -2,6 +2,7 @@
 //! the end of the body the connection is given back, and dropping it earlier
 //! closes the connection or resets the stream, so that the peer stops.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -90,17 +91,39 @@ impl http_body::Body for Incoming {
 /// Dropping the lease closes the connection, which has nothing more to give.
 fn broken(lease: Option<h1::Lease>, error: hyper::Error) -> Fault {
     let origin = lease.map_or_else(String::new, |lease| lease.pool.origin().to_string());
-    let what = if error.is_user() {
+    if error.is_user() {
         let what = format!("sending the body of a request to {origin}");
         return Fault::new(FaultKind::RequestBody, what)
             .because(error)
             .mid_answer();
-    } else if error.is_incomplete_message() {
-        format!("{origin} ended its answer before its announced end")
-    } else {
-        format!("reading the answer of {origin}: {error}")
+    }
+    // hyper's own words for all of these are "error reading a body".
+    let what = match io_kind(&error) {
+        Some(io::ErrorKind::UnexpectedEof) => {
+            format!("{origin} ended its answer before its announced end")
+        }
+        Some(io::ErrorKind::ConnectionReset) => {
+            format!("{origin} reset the connection in the middle of its answer")
+        }
+        Some(kind) => format!("reading the answer of {origin}: {kind}"),
+        None => format!("reading the answer of {origin}: {error}"),
     };
     Fault::new(FaultKind::Body, what).because(error)
+}
+
+/// What the connection did, where that is what lies behind `error`.
+fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+    if error.is_incomplete_message() {
+        return Some(io::ErrorKind::UnexpectedEof);
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        source = cause.source();
+    }
+    None
 }
 
 impl std::fmt::Debug for Incoming {

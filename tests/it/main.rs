@@ -7,6 +7,8 @@ mod bodies;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;
@@ -16,3 +18,5 @@ mod harness;
 mod recordings;
 #[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod streams;
