@@ -27,13 +27,10 @@ use tokio_rustls::TlsAcceptor;
 use self::assemble::{Parts, callees};
 use self::connection::Connections;
 use crate::config::{Args, Config, Environment, reload};
-use crate::gateway::{Gateway, Instance, models};
+use crate::gateway::{Gateway, Instance};
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
 use crate::upstream::Cores;
-
-/// How often providers are asked for their lists of models.
-const CATALOGUE_PERIOD: Duration = Duration::from_secs(600);
 
 /// How long error events may take to reach callers once the drain is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -187,7 +184,7 @@ impl Running {
         self.spawn("control".to_owned(), move || {
             runtime.block_on(async {
                 assemble::warm(&shared.current.load());
-                tokio::spawn(settle_in(Arc::clone(&shared)));
+                tokio::spawn(routes::note_readiness(Arc::clone(&shared)));
                 if let Some(origin) = origin {
                     tokio::spawn(follow_changes(Arc::clone(&shared), origin, reload));
                 }
@@ -231,16 +228,6 @@ async fn drain(shared: &Shared) {
     if left > 0 {
         tracing::warn!(open = left, "the drain is over: ending what is still open");
         let _ = tokio::time::timeout(LAST_WORDS, shared.connections.none()).await;
-    }
-}
-
-/// Asks for models only once the spares are up: before that the question
-/// itself would wait for a handshake and count as a cold request.
-async fn settle_in(shared: Arc<Shared>) {
-    routes::note_readiness(Arc::clone(&shared)).await;
-    loop {
-        models::refresh(&shared.current.load_full()).await;
-        tokio::time::sleep(CATALOGUE_PERIOD).await;
     }
 }
 

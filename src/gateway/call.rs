@@ -62,7 +62,7 @@ pub(super) async fn answer(
     };
     let limits = Limits::new(ledger.started, route.timeouts, caller.patience, span);
     let asked = gateway.ask(&target.callee, request, limits, ledger).await?;
-    if ledger.streamed && asked.is_event_stream() {
+    if ledger.streamed && asked.is_event_stream() && asked.head.status.is_success() {
         return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
     }
     ledger.streamed = false;

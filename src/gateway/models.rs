@@ -1,15 +1,17 @@
 //! The list of models: the operator's names and what the providers list.
 //!
-//! Providers are asked off the path and what they said is remembered, so a
-//! slow or dead provider never holds up or fails the list.
+//! Providers are asked when somebody first wants the list, off that caller's
+//! task, and what they said is remembered: a slow or dead provider never fails
+//! the list, and delays only the first one, by a second at most.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::headers;
@@ -20,10 +22,66 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::upstream::{Body, Limits, Timing};
 
-/// What each provider said it serves, by the provider's name. Kept over
-/// reloads; a provider that stops answering keeps its last list.
+/// What each provider said it serves. Kept over reloads; a provider that stops
+/// answering keeps its last list.
 #[derive(Debug, Default)]
-pub struct Catalogue(RwLock<BTreeMap<String, Vec<Listed>>>);
+pub struct Catalogue {
+    /// By the provider's name.
+    lists: RwLock<BTreeMap<String, Vec<Listed>>>,
+    /// When the providers were last asked.
+    asked: Mutex<Option<Instant>>,
+    /// Told when all have answered, or not.
+    heard: Notify,
+}
+
+/// How long a list is believed before the providers are asked again.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+/// How soon a provider that has never listed anything is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a caller waits for a provider that has never listed anything.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+impl Catalogue {
+    /// Sees to it that the lists are not too old. Nobody is asked before
+    /// somebody wants to know: a gateway makes no calls of its own. Only a
+    /// provider that was never heard of is waited for, and not for long.
+    async fn freshen(&self, gateway: &Arc<Gateway>) {
+        let is_unheard =
+            {
+                let lists = self.lists.read();
+                gateway.routes.callees().iter().any(|callee| {
+                    can_be_asked(callee) && !lists.contains_key(&callee.provider.name)
+                })
+            };
+        let heard = self.heard.notified();
+        let since = {
+            let mut asked = self.asked.lock();
+            let age = asked.map(|at| at.elapsed());
+            let limit = if is_unheard { PATIENCE } else { BELIEVED };
+            if age.is_none_or(|age| age > limit) {
+                *asked = Some(Instant::now());
+                let gateway = Arc::clone(gateway);
+                // A task of its own: a caller that leaves stops nothing.
+                tokio::spawn(async move {
+                    refresh(&gateway).await;
+                    gateway.instance.catalogue.heard.notify_waiters();
+                });
+                Duration::ZERO
+            } else {
+                age.unwrap_or_default()
+            }
+        };
+        if is_unheard && let Some(wait) = FIRST_WAIT.checked_sub(since) {
+            let _ = timeout(wait, heard).await;
+        }
+    }
+}
+
+fn can_be_asked(callee: &Callee) -> bool {
+    callee.provider.key.is_some() || callee.provider.simulated
+}
 
 /// One model as its provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +101,10 @@ const LIST_BYTES_MAX: usize = 8 << 20;
 const ASK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asks every provider that can be asked without a caller's key, all at once.
-pub async fn refresh(gateway: &Arc<Gateway>) {
+async fn refresh(gateway: &Arc<Gateway>) {
     let mut asking = tokio::task::JoinSet::new();
     for callee in gateway.routes.callees() {
-        if callee.provider.key.is_none() && !callee.provider.simulated {
+        if !can_be_asked(callee) {
             continue;
         }
         let (gateway, callee) = (Arc::clone(gateway), Arc::clone(callee));
@@ -57,7 +115,7 @@ pub async fn refresh(gateway: &Arc<Gateway>) {
                     gateway
                         .instance
                         .catalogue
-                        .0
+                        .lists
                         .write()
                         .insert(name.clone(), list);
                 }
@@ -159,7 +217,7 @@ fn shown(gateway: &Gateway) -> Vec<Shown> {
         })
         .collect();
     names.sort_by(|a, b| a.id.cmp(&b.id));
-    let catalogue = gateway.instance.catalogue.0.read();
+    let catalogue = gateway.instance.catalogue.lists.read();
     for callee in gateway.routes.callees() {
         let owner = &callee.provider.name;
         for listed in catalogue.get(owner).into_iter().flatten() {
@@ -230,7 +288,8 @@ impl Shown {
 }
 
 /// The whole list, in the dialect of the caller.
-pub fn list(gateway: &Gateway, dialect: Dialect) -> Result<Answered, Error> {
+pub async fn list(gateway: &Arc<Gateway>, dialect: Dialect) -> Result<Answered, Error> {
+    gateway.instance.catalogue.freshen(gateway).await;
     let names = shown(gateway);
     let body = match dialect {
         Dialect::Anthropic => json(&serde_json::json!({
@@ -248,7 +307,8 @@ pub fn list(gateway: &Gateway, dialect: Dialect) -> Result<Answered, Error> {
 }
 
 /// One model of it.
-pub fn one(gateway: &Gateway, id: &str, dialect: Dialect) -> Result<Answered, Error> {
+pub async fn one(gateway: &Arc<Gateway>, id: &str, dialect: Dialect) -> Result<Answered, Error> {
+    gateway.instance.catalogue.freshen(gateway).await;
     let names = shown(gateway);
     let found = names.into_iter().find(|name| name.id == id).or_else(|| {
         // A name can be callable without being listed.
