@@ -51,9 +51,9 @@ def until(condition, what, seconds=20.0):
 class Process:
     """One running `nowait`, its address and what it has printed."""
 
-    def __init__(self, folder, *arguments, environment=None, config=None):
+    def __init__(self, folder, *arguments, environment=None, config=None, port=None):
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "output.log"
         if config is not None:

@@ -5,7 +5,7 @@ import asyncio
 import anthropic
 import pytest
 
-from checks import identified
+from checks import modelled
 from conftest import KEY
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -74,7 +74,7 @@ def test_what_happened_is_in_the_headers(gateway):
     raw = client(gateway).messages.with_raw_response.create(
         model="anthropic/claude-sonnet-4-5", max_tokens=64, messages=MESSAGES
     )
-    identified(raw.headers, "anthropic")
+    modelled(raw.headers, "anthropic")
     assert raw.headers["x-nowait-model"] == "claude-sonnet-4-5"
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-from checks import conforms, events, identified, problem
+from checks import conforms, events, modelled, problem
 from conftest import KEY
 
 PROMPT = "Why is the sky blue?"
@@ -37,7 +37,7 @@ def test_an_answer_is_what_the_description_says(place, http, api, path):
     assert answer["response"] and answer["cached"] is False
     assert answer["usage"]["input_tokens"] > 0 < answer["usage"]["output_tokens"]
     assert answer["provider"] == response.headers["x-nowait-provider"]
-    identified(response.headers)
+    modelled(response.headers)
 
 
 def test_defaults_are_the_documented_ones(gateway, http):

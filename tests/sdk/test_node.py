@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks import identified
+from checks import modelled
 
 
 @pytest.mark.parametrize("place", ["zero:gpt-4o", "gateway:gpt-4o", "gateway:sim/anything"])
@@ -17,7 +17,7 @@ def test_openai(node, request, place):
     assert seen["models"]
     assert seen["parallel"] == 20
     assert seen["error"] == {"name": "BadRequestError", "status": 400, "code": "invalid_request"}
-    identified(seen["headers"])
+    modelled(seen["headers"])
 
 
 @pytest.mark.parametrize("place", ["zero:claude-3-5-haiku-20241022", "gateway:claude-sonnet-4-5", "gateway:sim/anything"])
@@ -30,4 +30,4 @@ def test_anthropic(node, request, place):
     assert seen["tokens"] > 0
     assert seen["models"]
     assert seen["error"] == {"name": "BadRequestError", "status": 400, "type": "invalid_request_error"}
-    identified(seen["headers"])
+    modelled(seen["headers"])

@@ -6,7 +6,7 @@ import time
 import openai
 import pytest
 
-from checks import identified, timing
+from checks import modelled, timing
 from conftest import KEY, NARROW
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -100,7 +100,7 @@ def test_what_happened_is_in_the_headers(gateway):
     raw = sdk.chat.completions.with_raw_response.create(
         model="openai/gpt-4o", messages=MESSAGES, extra_headers={"x-request-id": "mine-1"}
     )
-    identified(raw.headers, "openai")
+    modelled(raw.headers, "openai")
     assert raw.headers["x-request-id"] == "mine-1"
     assert raw.headers["x-nowait-model"] == "gpt-4o"
     assert raw.parse().choices[0].message.content
@@ -108,7 +108,7 @@ def test_what_happened_is_in_the_headers(gateway):
     with sdk.chat.completions.with_streaming_response.create(
         model="gpt-4o", messages=MESSAGES, stream=True
     ) as streamed:
-        identified(streamed.headers, "openai")
+        modelled(streamed.headers, "openai")
         assert streamed.headers["x-accel-buffering"] == "no"
         assert "no-cache" in streamed.headers["cache-control"]
         assert list(streamed.iter_lines())[-2:] == ["data: [DONE]", ""]

@@ -38,6 +38,15 @@ def test_every_curl_is_answered(zero):
         assert done.returncode == 0 and done.stdout, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+def test_the_snippets_of_python_lead_here(zero):
+    for block in re.findall(r"```python\n(.*?)```", README, re.S):
+        names = {}
+        for part in re.split(r"\n\n", block.replace("http://127.0.0.1:4000", zero.url)):
+            exec(part, names)
+            listed = names["client"].models.list()
+            assert listed.data
+
+
 def test_every_subcommand_and_flag_exists():
     for line in commands():
         words = shlex.split(line.split(" #")[0])
