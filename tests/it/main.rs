@@ -2,10 +2,12 @@
 
 mod bodies;
 mod callers;
+mod deadlines;
 mod failures;
 mod fuzz;
 mod golden;
 mod harness;
+mod leaving;
 mod recordings;
 mod repository;
 mod streams;
