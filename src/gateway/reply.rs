@@ -173,7 +173,10 @@ impl Reply {
                 Some(Ok(Frame::data(line)))
             }),
             Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, ledger)) {
-                Step::Data(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Step::Data(bytes) => {
+                    ledger.bytes_out += bytes.len() as u64;
+                    Poll::Ready(Some(Ok(Frame::data(bytes))))
+                }
                 Step::End(trailers) => {
                     relay.settle(ledger);
                     ledger.complete();

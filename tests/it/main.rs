@@ -7,6 +7,8 @@ mod bodies;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod fuzz;
@@ -14,6 +16,8 @@ mod fuzz;
 mod golden;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod leaving;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
