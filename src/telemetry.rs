@@ -6,6 +6,7 @@
 //! and one writer thread empties that buffer in large writes. A reader that
 //! stops reading costs lines, never requests, and the loss is counted.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -164,17 +165,38 @@ impl Waiting {
 
 /// Writes `now` as RFC 3339 with milliseconds, in UTC.
 pub fn write_timestamp(out: &mut Vec<u8>, now: SystemTime) {
+    thread_local! {
+        /// The last second written: most lines are of the same one.
+        static LAST: Cell<(u64, [u8; 20])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
+    }
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = civil(since.as_secs() / 86_400);
-    let clock = since.as_secs() % 86_400;
+    let (mut second, mut text) = LAST.get();
+    if second != since.as_secs() {
+        second = since.as_secs();
+        text = to_the_second(second);
+        LAST.set((second, text));
+    }
+    out.extend_from_slice(&text);
+    let millis = since.subsec_millis();
+    let digit = |n: u32| b'0' + (n % 10) as u8;
+    out.extend_from_slice(&[digit(millis / 100), digit(millis / 10), digit(millis), b'Z']);
+}
+
+/// `2026-11-22T10:20:30.` of a second counted from 1970.
+fn to_the_second(second: u64) -> [u8; 20] {
+    let (year, month, day) = civil(second / 86_400);
+    let clock = second % 86_400;
+    let mut text = [0; 20];
+    // Years beyond 9999 would not fit, and do not come.
     let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        &mut text[..],
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.",
+        year.min(9_999),
         clock / 3_600,
         clock / 60 % 60,
         clock % 60,
-        since.subsec_millis()
     );
+    text
 }
 
 /// Year, month and day of a day counted from 1970-01-01, by the proleptic

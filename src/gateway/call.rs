@@ -162,13 +162,13 @@ fn request(
 }
 
 async fn streamed(
-    asked: Asked,
+    mut asked: Asked,
     caller: &Caller,
     events: Events,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
     let status = asked.head.status;
-    let mut headers = asked.head.headers.clone();
+    let mut headers = std::mem::take(&mut asked.head.headers);
     // A compressed stream passes as it is: its frames can't be seen.
     let form = match Coding::of(&headers) {
         Ok(Coding::Identity) => Form::Events(events),
@@ -190,10 +190,10 @@ async fn streamed(
 /// images) are passed on as they arrive.
 const WHOLE_MAX: usize = 1 << 20;
 
-async fn whole(asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
+async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
     let status = asked.head.status;
-    let headers = asked.head.headers.clone();
-    let name = asked.callee.provider.name.clone();
+    let headers = std::mem::take(&mut asked.head.headers);
+    let callee = Arc::clone(&asked.callee);
     let mut relay = asked.relay(Form::Raw, false);
     let Some(body) = relay.collect(WHOLE_MAX, ledger).await? else {
         return Ok(Answered {
@@ -204,7 +204,7 @@ async fn whole(asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answ
     };
     if status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity)) {
         if !looks_like_json(&body) {
-            return Err(not_json(&name, &headers));
+            return Err(not_json(&callee.provider.name, &headers));
         }
         let told = answer::read(format, &body);
         ledger.usage = told.usage;

@@ -141,9 +141,9 @@ pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
     // The provider's own id gives its place to ours.
     let theirs = headers
         .remove(REQUEST_ID)
-        .or_else(|| headers.get("request-id").cloned());
+        .or_else(|| headers.get(ANTHROPIC_REQUEST_ID).cloned());
     if let Some(theirs) = theirs.filter(|theirs| *theirs != ledger.request_id) {
-        headers.insert("x-nowait-upstream-request-id", theirs.clone());
+        headers.insert(UPSTREAM_REQUEST_ID, theirs.clone());
         ledger.upstream_request_id = Some(theirs);
     }
 }
@@ -152,12 +152,12 @@ pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
 pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instance) {
     headers.insert(REQUEST_ID, ledger.request_id.clone());
     headers.append(header::VIA, instance.via.clone());
-    headers.append("server-timing", ledger.server_timing());
+    headers.append(SERVER_TIMING, ledger.server_timing());
     if let Some(callee) = ledger.callee() {
         headers.insert(PROVIDER, callee.shown.clone());
         headers.insert(CACHE_STATUS, HeaderValue::from_static("nowait; fwd=bypass"));
         if callee.provider.simulated {
-            headers.insert("x-nowait-simulated", HeaderValue::from_static("true"));
+            headers.insert(SIMULATED, HeaderValue::from_static("true"));
         }
     }
     if let Some(target) = &ledger.target {
@@ -172,10 +172,16 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-nowait-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-nowait-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-nowait-attempts");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const SIMULATED: HeaderName = HeaderName::from_static("x-nowait-simulated");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-nowait-upstream-request-id");
+/// What Anthropic calls its request's id.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What keeps intermediaries from holding a stream back.
 pub(super) fn streaming(headers: &mut HeaderMap) {
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.remove(header::CONTENT_LENGTH);
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -344,11 +344,15 @@ pub struct Patience {
     pub head: Option<Duration>,
 }
 
+const TIMEOUT: HeaderName = HeaderName::from_static("x-nowait-timeout");
+const STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+const STAINLESS_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
+
 impl Patience {
     /// Reads them. The SDKs' are hints that a caller did not write by hand, so
     /// what can't be read of them is passed over.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        let total = match headers.get("x-nowait-timeout") {
+        let total = match headers.get(TIMEOUT) {
             None => None,
             Some(value) => Some(
                 value
@@ -364,7 +368,7 @@ impl Patience {
                     })?,
             ),
         };
-        let seconds = |name| {
+        let seconds = |name: &HeaderName| {
             let text = headers.get(name)?.to_str().ok()?;
             let seconds: f64 = text.trim().parse().ok()?;
             (seconds > 0.0)
@@ -372,8 +376,8 @@ impl Patience {
                 .flatten()
         };
         let head = match (
-            seconds("x-stainless-timeout"),
-            seconds("x-stainless-read-timeout"),
+            seconds(&STAINLESS_TIMEOUT),
+            seconds(&STAINLESS_READ_TIMEOUT),
         ) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -4,12 +4,11 @@
 //! from, so a request that ends in any way — answered, failed, left by its
 //! caller — is accounted for by the same code.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::Instance;
@@ -86,6 +85,9 @@ enum Outcome {
     Complete,
 }
 
+const TAGS: HeaderName = HeaderName::from_static("x-nowait-tags");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The status logged for a caller that left before there was one (nginx's).
 const CLIENT_CLOSED: u16 = 499;
 
@@ -104,7 +106,7 @@ impl Ledger {
             method,
             path,
             tenant: Arc::clone(&instance.nobody),
-            tags: headers.get("x-nowait-tags").cloned(),
+            tags: headers.get(TAGS).cloned(),
             target: None,
             callee: None,
             calls: None,
@@ -472,17 +474,20 @@ impl Line {
 
 /// The caller's id where it is one a log can bear, else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    if let Some(id) = headers.get("x-request-id")
+    if let Some(id) = headers.get(REQUEST_ID)
         && (1..=200).contains(&id.len())
         && id.as_bytes().iter().all(u8::is_ascii_graphic)
     {
         return id.clone();
     }
-    let mut text = String::with_capacity(36);
     // 128 random bits: two ids meet once in 2^64 requests.
-    let _ = write!(text, "req_{:032x}", fastrand::u128(..));
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
-        .unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+    let bits = fastrand::u128(..);
+    let mut text = [0; 36];
+    text[..4].copy_from_slice(b"req_");
+    for (at, digit) in text[4..].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(bits >> (4 * at)) as usize & 15];
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
 }
 
 #[cfg(test)]

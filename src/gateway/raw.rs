@@ -65,10 +65,11 @@ pub(super) async fn answer(
         &ledger.request_id,
     );
 
-    let asked = gateway.ask(callee, request, limits, ledger).await?;
+    let mut asked = gateway.ask(callee, request, limits, ledger).await?;
     let status = asked.head.status;
-    let mut headers = asked.head.headers.clone();
-    if asked.is_event_stream() {
+    let is_event_stream = asked.is_event_stream();
+    let mut headers = std::mem::take(&mut asked.head.headers);
+    if is_event_stream {
         ledger.streamed = true;
         headers.remove(header::CONTENT_LENGTH);
         headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));

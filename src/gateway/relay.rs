@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -40,12 +40,21 @@ pub struct Relay {
     limits: Limits,
     sent: Instant,
     last: Instant,
-    /// Made at the first wait, moved on only when it fires.
-    timer: Option<Pin<Box<Sleep>>>,
-    over: Option<Pin<Box<OwnedNotified>>>,
+    /// Made at the first wait.
+    alarms: Option<Box<Alarms>>,
     stage: Stage,
     takes_trailers: bool,
     trailers: Option<HeaderMap>,
+}
+
+/// What ends a wait for upstream.
+struct Alarms {
+    timer: Pin<Box<Sleep>>,
+    /// The process ends.
+    over: Pin<Box<OwnedNotified>>,
+    /// Whom they wake.
+    heard_by: Waker,
+    is_set: bool,
 }
 
 /// What the answer is to the caller.
@@ -122,8 +131,7 @@ impl Relay {
             limits,
             sent,
             last: Instant::now(),
-            timer: None,
-            over: None,
+            alarms: None,
             stage: Stage::Flowing,
             takes_trailers,
             trailers: None,
@@ -302,21 +310,47 @@ impl Relay {
     }
 
     /// Nothing has come: is it late, or is the process ending?
+    ///
+    /// A stream waits here once per event, so what was set up for the same
+    /// waker is left alone: its timer and its place among those who wait for
+    /// the end.
     fn poll_bounds(&mut self, cx: &mut Context<'_>, ledger: &Ledger) -> Poll<Error> {
         let drain = &self.instance.drain;
-        let over = self.over.get_or_insert_with(|| Box::pin(drain.over()));
-        if over.as_mut().poll(cx).is_ready() || drain.is_over() {
+        let content = ledger.first_content.is_some();
+        let (at, bound) = self.limits.next(self.last, self.sent, content);
+        let alarms = self.alarms.get_or_insert_with(|| {
+            Box::new(Alarms {
+                timer: Box::pin(sleep_until(at)),
+                over: Box::pin(drain.over()),
+                heard_by: cx.waker().clone(),
+                is_set: false,
+            })
+        });
+        let same = alarms.is_set && alarms.heard_by.will_wake(cx.waker());
+        if !same {
+            alarms.heard_by = cx.waker().clone();
+            alarms.is_set = true;
+            // Told or not, the flag below says it.
+            let _ = alarms.over.as_mut().poll(cx);
+        }
+        if drain.is_over() {
             return Poll::Ready(drained());
         }
+        // It rings at the bound of an earlier wait, is moved then, and so
+        // costs nothing while events come.
+        let rings = alarms.timer.deadline();
+        if same && rings <= at && Instant::now() < rings {
+            return Poll::Pending;
+        }
+        if rings > at {
+            alarms.timer.as_mut().reset(at);
+        }
         loop {
-            let content = ledger.first_content.is_some();
-            let (at, bound) = self.limits.next(self.last, self.sent, content);
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarms.timer.as_mut().poll(cx));
             if Instant::now() >= at {
                 return Poll::Ready(self.limits.passed(bound, &self.callee));
             }
-            timer.as_mut().reset(at);
+            alarms.timer.as_mut().reset(at);
         }
     }
 

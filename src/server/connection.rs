@@ -3,20 +3,21 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Shared, routes};
 
@@ -93,44 +94,79 @@ pub(super) fn spawn(stream: TcpStream, shared: &Arc<Shared>) {
     let open = Open::new(shared);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
+        let _open = open;
         let Some(acceptor) = shared.tls.load_full() else {
-            return serve(stream, &shared, open).await;
+            // A caller that says nothing for so long has nothing to say.
+            if let Ok(Ok(is_two)) = timeout(HEAD_MAX, opens_with_preface(&stream)).await {
+                serve(stream, is_two, &shared).await;
+            }
+            return;
         };
         // A caller that does not manage a handshake hears so from TLS.
         if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-            serve(stream, &shared, open).await;
+            let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(stream, is_two, &shared).await;
         }
     });
 }
 
-async fn serve(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    shared: &Arc<Shared>,
-    _open: Open,
-) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .max_buf_size(BUFFER_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(HEAD_MAX)
-        .max_header_list_size(BUFFER_MAX as u32);
+/// Whether a caller opens with HTTP/2's preface (RFC 9113 §3.4): no request of
+/// HTTP/1.1 begins like it. The bytes stay where they are, so that whoever
+/// reads them does so into a buffer of its own.
+async fn opens_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        if count == PREFACE.len() || count == 0 || seen[..count] != PREFACE[..count] {
+            return Ok(count > 0 && seen == PREFACE);
+        }
+        // A part of it has come. The socket stays readable until more of it
+        // is taken, so there is nothing to wait on but the clock.
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn serve<IO>(io: IO, is_two: bool, shared: &Arc<Shared>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(|request: http::Request<Incoming>| {
         let gateway = shared.current.load_full();
         let shared = Arc::clone(shared);
         async move { Ok::<_, Infallible>(routes::answer(shared, gateway, request).await) }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let io = TokioIo::new(io);
+    // What goes wrong on a connection is between the caller and itself.
+    if is_two {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .keep_alive_interval(HEAD_MAX)
+            .max_header_list_size(BUFFER_MAX as u32)
+            .serve_connection(io, service);
+        let _ = until_drained(connection, http2::Connection::graceful_shutdown, shared).await;
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_MAX)
+            .max_buf_size(BUFFER_MAX)
+            .serve_connection(io, service);
+        let _ = until_drained(connection, http1::Connection::graceful_shutdown, shared).await;
+    }
+}
+
+/// Runs a connection to its end, telling it when the drain begins.
+async fn until_drained<C: Future>(
+    connection: C,
+    tell: impl Fn(Pin<&mut C>),
+    shared: &Shared,
+) -> C::Output {
     let drain = &shared.instance.drain;
+    let mut connection = pin!(connection);
     let mut begun = pin!(drain.begun());
     let (mut told, mut listening) = (false, false);
-    // What goes wrong here is between the caller and its own connection.
-    let _ = poll_fn(|cx| {
+    poll_fn(|cx| {
         loop {
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                 return Poll::Ready(end);
@@ -145,8 +181,8 @@ async fn serve(
                 return Poll::Pending;
             }
             told = true;
-            connection.as_mut().graceful_shutdown();
+            tell(connection.as_mut());
         }
     })
-    .await;
+    .await
 }
