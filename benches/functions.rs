@@ -104,6 +104,9 @@ fn answers(bench: &Bench) {
     bench.run("usage of a 1 KB answer", 1, || {
         black_box(usage_of(Format::Chat, black_box(chat.as_bytes())));
     });
+    bench.run("outcome of a 1 KB answer", 1, || {
+        black_box(answer::outcome(Format::Chat, black_box(chat.as_bytes())));
+    });
     bench.run("all that a 1 KB answer tells", 1, || {
         black_box(answer::read(Format::Chat, black_box(chat.as_bytes())));
     });

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{self, Count, text};
-use super::watch::incomplete_reason;
+use super::watch::{self, incomplete_reason};
 use super::{Finish, Format, Usage, usage};
 
 /// What [`read`] found.
@@ -35,6 +35,27 @@ pub fn read(format: Format, body: &[u8]) -> Told {
         finish: answer.finish(format),
         usage: answer.usage(format),
     }
+}
+
+/// Reads only what a whole body took and why it ended, which is what every
+/// call's accounts want; cheaper than [`read`].
+pub fn outcome(format: Format, body: &[u8]) -> (Option<Usage>, Option<Finish>) {
+    // In these two formats everything a model writes is in strings, so the
+    // key can only be the format's own.
+    if matches!(format, Format::Chat | Format::Completions)
+        && let Some(usage) = closing_usage(body).and_then(usage::openai)
+        && let Some(value) = watch::FINISH_REASON.value(body)
+    {
+        let word = value.strip_prefix(b"\"").and_then(|rest| {
+            let end = memchr::memchr(b'"', rest)?;
+            std::str::from_utf8(&rest[..end]).ok()
+        });
+        return (Some(usage), word.map(Finish::from_word));
+    }
+    let Some(answer) = outline(body) else {
+        return (None, None);
+    };
+    (answer.usage(format), answer.finish(format))
 }
 
 /// Reads only the usage of a whole body.
@@ -170,6 +191,7 @@ pub fn fuzz_answer(input: &[u8]) {
     let (short, whole) = (usage_of(format, body), read(format, body).usage);
     if outline(body).is_some() {
         assert_eq!(short, whole);
+        assert_eq!(outcome(format, body).0, whole);
     }
 }
 
@@ -248,6 +270,7 @@ mod tests {
             assert_eq!(usage_of(format, body.as_bytes()), usage, "{body}");
             let told = read(format, body.as_bytes());
             assert_eq!(told.finish, finish, "{body}");
+            assert_eq!(outcome(format, body.as_bytes()).1, finish, "{body}");
             if serde_json::from_str::<serde_json::Value>(body).is_ok() {
                 assert_eq!(told.usage, usage, "{body}");
             }

@@ -4,7 +4,8 @@
 //! A body is never parsed into a tree and written again: re-serialising it
 //! would change the prefix a provider's prompt cache is keyed by. What isn't
 //! read here is only checked to be JSON. The reader doesn't recurse into what
-//! it skips, so depth costs no stack.
+//! it skips, so depth costs no stack. (A scanner of our own ran 0.7 to 1.0 of
+//! this one's instructions by callgrind and no faster by the clock.)
 
 use std::fmt;
 use std::ops::Range;

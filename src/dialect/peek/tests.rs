@@ -1,3 +1,5 @@
+//! What a body is read as, what is refused and in which words, what an edit keeps.
+
 use proptest::prelude::*;
 
 use super::*;

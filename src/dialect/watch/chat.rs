@@ -14,7 +14,7 @@ use super::{Ending, Seen, Watch};
 use crate::dialect::json::{read, says_something, text};
 use crate::dialect::{Finish, usage};
 
-static FINISH_REASON: Key = key!("finish_reason");
+pub(crate) static FINISH_REASON: Key = key!("finish_reason");
 static USAGE: Key = key!("usage");
 static ERROR: Key = key!("error");
 

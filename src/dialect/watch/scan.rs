@@ -11,7 +11,7 @@ use memchr::memchr2;
 use memchr::memmem::Finder;
 
 /// A key to look for. Built once: preparing a search costs more than one.
-pub(super) struct Key(LazyLock<Finder<'static>>);
+pub(crate) struct Key(LazyLock<Finder<'static>>);
 
 macro_rules! key {
     ($name:literal) => {
@@ -28,7 +28,7 @@ impl Key {
     }
 
     /// What follows the first such key and its colon.
-    pub(super) fn value<'a>(&self, json: &'a [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn value<'a>(&self, json: &'a [u8]) -> Option<&'a [u8]> {
         let needle = self.0.needle().len();
         let mut left = json;
         loop {

@@ -1,3 +1,5 @@
+//! Streams of every format, frame by frame, and how each frame is seen.
+
 use super::*;
 
 /// What a frame is seen as, in letters: c(ontent), e(nd), x (error), u(sage
