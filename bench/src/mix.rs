@@ -214,11 +214,7 @@ pub fn call(number: u64, seed: u64) -> Call {
     let mut call = Call {
         line: kind.line,
         body: kind.body.replace("PROMPT", &prompt),
-        headers: format!(
-            "x-sim-tokens: {}\r\nx-sim-gap: {}ms\r\n",
-            dice.u32(1..32),
-            dice.u32(0..2)
-        ),
+        headers: pace(dice.u32(1..32), dice.u32(0..10), dice.u32(0..2)),
         caller: Caller::Plain,
         fault: None,
     };
@@ -230,11 +226,11 @@ pub fn call(number: u64, seed: u64) -> Call {
         }
         8..13 if kind.streamed => {
             // Long enough that it is left and not finished.
-            call.headers = "x-sim-tokens: 200\r\nx-sim-gap: 5ms\r\n".to_owned();
+            call.headers = pace(200, 0, 5);
             call.caller = Caller::Leaves;
         }
         13..16 if kind.simulated => {
-            call.headers.push_str("x-sim-ttft: 2s\r\n");
+            call.headers = pace(8, 2_000, 0);
             call.caller = Caller::LeavesEarly(Duration::from_millis(dice.u64(50..150)));
         }
         16..21 => call.caller = Caller::Slow,
@@ -244,6 +240,11 @@ pub fn call(number: u64, seed: u64) -> Call {
         call.headers.push_str("anthropic-version: 2023-06-01\r\n");
     }
     call
+}
+
+/// What tells the simulated provider how much to say, and how fast.
+fn pace(tokens: u32, first_ms: u32, gap_ms: u32) -> String {
+    format!("x-sim-tokens: {tokens}\r\nx-sim-ttft: {first_ms}ms\r\nx-sim-gap: {gap_ms}ms\r\n")
 }
 
 fn pick(dice: &mut Rng) -> &'static Kind {

@@ -178,9 +178,10 @@ fn print(what: &str, calls: usize, profile: &Profile, functions: usize) {
     let each = |count: u64| count as f64 / calls as f64;
     let share = |count: u64| count as f64 * 100.0 / total.instructions.max(1) as f64;
     println!(
-        "\n{what}: {:.0} instructions, {:.2} system calls (mean of {calls})\n",
+        "\n{what}: {:.0} instructions, {:.2} system calls, {:.1} clock reads (mean of {calls})\n",
         each(total.instructions),
-        each(total.system_calls)
+        each(total.system_calls),
+        each(total.clock_reads)
     );
     println!("| {:<32} | instructions | share |", "stage");
     println!("|-{}-|-------------:|------:|", "-".repeat(32));
