@@ -9,6 +9,8 @@ mod callers;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
+mod ending;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod fuzz;
@@ -17,10 +19,16 @@ mod golden;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod leaving;
+#[cfg(test)]
+mod raw;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod repository;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod travelling;
