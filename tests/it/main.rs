@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod callers;
+#[cfg(test)]
+mod certificates;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
@@ -18,6 +22,8 @@ mod fuzz;
 mod golden;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod http2;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
