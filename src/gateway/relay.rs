@@ -374,6 +374,11 @@ impl Relay {
         }
     }
 
+    /// Whether every byte of an answer of known length has been handed out.
+    pub fn is_over(&self) -> bool {
+        matches!(self.form, Form::Raw) && self.ready.is_empty() && self.body.is_end_stream()
+    }
+
     /// Notes what the stream has told of itself until now.
     pub fn settle(&self, ledger: &mut Ledger) {
         let watch = match &self.form {

@@ -196,9 +196,14 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // A caller that left still used what was streamed to it.
+        // A caller that left still used what was streamed to it. One that was
+        // told a length has left nothing: the HTTP library counts, and does
+        // not ask for an end it knows.
         if let Body::Relay(relay) = &self.body {
             relay.settle(&mut self.ledger);
+            if relay.is_over() {
+                self.ledger.complete();
+            }
         }
     }
 }

@@ -5,9 +5,15 @@
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod deadlines;
+#[cfg(test)]
+mod ending;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
@@ -17,10 +23,18 @@ mod golden;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod leaving;
+#[cfg(test)]
+mod raw;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod repository;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod travelling;
