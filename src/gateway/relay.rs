@@ -282,13 +282,17 @@ impl Relay {
             Form::Events(events) => {
                 let rest = events.framer.rest();
                 if !rest.is_empty() {
-                    events.watch.see(&rest);
+                    // Half a frame counts only if it makes the answer whole:
+                    // else it is not passed on, and was never seen.
+                    let mut watch = events.watch.clone();
+                    watch.see(&rest);
+                    if watch.ending() != Ending::Open {
+                        events.watch = watch;
+                        self.ready.push_back(rest);
+                    }
                 }
                 if events.watch.ending() == Ending::Open {
                     return Err(cut_short(&self.callee));
-                }
-                if !rest.is_empty() {
-                    self.ready.push_back(rest);
                 }
             }
             Form::Plain(plain) => {
