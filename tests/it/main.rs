@@ -21,6 +21,10 @@ mod leaving;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod streams;
