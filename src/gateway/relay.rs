@@ -46,6 +46,8 @@ pub struct Relay {
     stage: Stage,
     takes_trailers: bool,
     trailers: Option<HeaderMap>,
+    /// Why it broke off; told once everything made ready has gone out.
+    broken: Option<Error>,
 }
 
 /// What the answer is to the caller.
@@ -127,6 +129,7 @@ impl Relay {
             stage: Stage::Flowing,
             takes_trailers,
             trailers: None,
+            broken: None,
         }
     }
 
@@ -201,6 +204,10 @@ impl Relay {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Step::Data(bytes));
             }
+            if let Some(error) = self.broken.take() {
+                self.stage = Stage::Done;
+                return Poll::Ready(Step::Broken(error));
+            }
             match self.stage {
                 Stage::Flowing => {}
                 Stage::Ended => {
@@ -209,13 +216,7 @@ impl Relay {
                 }
                 Stage::Done => return Poll::Ready(Step::End(None)),
             }
-            match ready!(self.poll_upstream(cx, ledger)) {
-                Ok(()) => {}
-                Err(error) => {
-                    self.stage = Stage::Done;
-                    return Poll::Ready(Step::Broken(error));
-                }
-            }
+            self.broken = ready!(self.poll_upstream(cx, ledger)).err();
         }
     }
 
@@ -259,6 +260,7 @@ impl Relay {
     }
 
     fn take(&mut self, bytes: Bytes, ledger: &mut Ledger) -> Result<(), Error> {
+        let mut taken = Ok(());
         let content = match &mut self.form {
             Form::Raw => {
                 if !bytes.is_empty() {
@@ -267,12 +269,15 @@ impl Relay {
                 true
             }
             Form::Events(events) => events.take(bytes, &mut self.ready),
-            Form::Plain(plain) => plain.take(bytes, &mut self.ready)?,
+            Form::Plain(plain) => {
+                taken = plain.take(bytes, &mut self.ready);
+                !self.ready.is_empty()
+            }
         };
         if content && ledger.first_content.is_none() {
             ledger.first_content = Some(self.last);
         }
-        Ok(())
+        taken
     }
 
     /// Upstream's bytes are over: was the answer?
