@@ -54,25 +54,29 @@ impl Plain {
         }
     }
 
-    /// Takes a chunk, makes ready what it says, and tells whether that was
-    /// content.
-    pub fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> Result<bool, Error> {
+    /// Takes a chunk and makes ready what it says, which is all content. What
+    /// comes before a failure in the same chunk is made ready all the same.
+    pub fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> Result<(), Error> {
         self.framer.push(chunk);
         let mut out = Vec::new();
+        let taken = self.decode(&mut out);
+        if !out.is_empty() {
+            ready.push_back(out.into());
+        }
+        taken
+    }
+
+    fn decode(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         while let Some(run) = self.framer.next_run() {
             if run.is_part() {
                 return Err(self.refused("an event of over 1 MiB, which /generate does not take"));
             }
             for frame in run.frames() {
-                write(self.shape, self.decoder.push(frame), &mut out)
+                write(self.shape, self.decoder.push(frame), out)
                     .map_err(|said| refusal(&self.names, &said))?;
             }
         }
-        let content = !out.is_empty();
-        if content {
-            ready.push_back(out.into());
-        }
-        Ok(content)
+        Ok(())
     }
 
     /// At the end of the bytes: writes the last event. `false` where the

@@ -45,6 +45,8 @@ pub struct Relay {
     stage: Stage,
     takes_trailers: bool,
     trailers: Option<HeaderMap>,
+    /// Why it broke off; told once everything made ready has gone out.
+    broken: Option<Error>,
 }
 
 /// What ends a wait for upstream.
@@ -135,6 +137,7 @@ impl Relay {
             stage: Stage::Flowing,
             takes_trailers,
             trailers: None,
+            broken: None,
         }
     }
 
@@ -209,6 +212,10 @@ impl Relay {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Step::Data(bytes));
             }
+            if let Some(error) = self.broken.take() {
+                self.stage = Stage::Done;
+                return Poll::Ready(Step::Broken(error));
+            }
             match self.stage {
                 Stage::Flowing => {}
                 Stage::Ended => {
@@ -217,13 +224,7 @@ impl Relay {
                 }
                 Stage::Done => return Poll::Ready(Step::End(None)),
             }
-            match ready!(self.poll_upstream(cx, ledger)) {
-                Ok(()) => {}
-                Err(error) => {
-                    self.stage = Stage::Done;
-                    return Poll::Ready(Step::Broken(error));
-                }
-            }
+            self.broken = ready!(self.poll_upstream(cx, ledger)).err();
         }
     }
 
@@ -267,6 +268,7 @@ impl Relay {
     }
 
     fn take(&mut self, bytes: Bytes, ledger: &mut Ledger) -> Result<(), Error> {
+        let mut taken = Ok(());
         let content = match &mut self.form {
             Form::Raw => {
                 if !bytes.is_empty() {
@@ -275,12 +277,15 @@ impl Relay {
                 true
             }
             Form::Events(events) => events.take(bytes, &mut self.ready),
-            Form::Plain(plain) => plain.take(bytes, &mut self.ready)?,
+            Form::Plain(plain) => {
+                taken = plain.take(bytes, &mut self.ready);
+                !self.ready.is_empty()
+            }
         };
         if content && ledger.first_content.is_none() {
             ledger.first_content = Some(self.last);
         }
-        Ok(())
+        taken
     }
 
     /// Upstream's bytes are over: was the answer?
@@ -290,13 +295,17 @@ impl Relay {
             Form::Events(events) => {
                 let rest = events.framer.rest();
                 if !rest.is_empty() {
-                    events.watch.see(&rest);
+                    // Half a frame counts only if it makes the answer whole:
+                    // else it is not passed on, and was never seen.
+                    let mut watch = events.watch.clone();
+                    watch.see(&rest);
+                    if watch.ending() != Ending::Open {
+                        events.watch = watch;
+                        self.ready.push_back(rest);
+                    }
                 }
                 if events.watch.ending() == Ending::Open {
                     return Err(cut_short(&self.callee));
-                }
-                if !rest.is_empty() {
-                    self.ready.push_back(rest);
                 }
             }
             Form::Plain(plain) => {

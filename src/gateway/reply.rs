@@ -104,7 +104,9 @@ impl Answered {
             relay.settle(&mut ledger);
         }
         headers::reply(&mut self.headers, &ledger, instance);
+        let length = self.headers.get(header::CONTENT_LENGTH);
         let mut response = Response::new(Reply {
+            length: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             body: self.body,
             ledger,
         });
@@ -117,6 +119,9 @@ impl Answered {
 /// The body of a response.
 pub struct Reply {
     body: Body,
+    /// Its length where that was announced: nobody asks for the end of a body
+    /// once this many bytes have been taken.
+    length: Option<u64>,
     ledger: Box<Ledger>,
 }
 
@@ -154,7 +159,11 @@ impl http_body::Body for Reply {
 
 impl Reply {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Self { body, ledger } = self;
+        let Self {
+            body,
+            length,
+            ledger,
+        } = self;
         match body {
             Body::Whole(bytes) => {
                 ledger.complete();
@@ -175,6 +184,9 @@ impl Reply {
             Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, ledger)) {
                 Step::Data(bytes) => {
                     ledger.bytes_out += bytes.len() as u64;
+                    if *length == Some(ledger.bytes_out) {
+                        ledger.complete();
+                    }
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
                 Step::End(trailers) => {
@@ -187,6 +199,7 @@ impl Reply {
                     ledger.fail(&error);
                     ledger.complete();
                     let last = relay.tell(&error, ledger.request_id.to_str().unwrap_or_default());
+                    ledger.bytes_out += last.as_ref().map_or(0, Bytes::len) as u64;
                     Poll::Ready(Some(last.map(Frame::data).ok_or(Cut)))
                 }
             },

@@ -33,7 +33,11 @@ mod raw;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]

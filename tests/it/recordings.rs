@@ -55,13 +55,13 @@ fn recorded_traffic_is_understood() {
     assert!(requests > 0 && streams > 0 && answers > 0 && errors > 0);
 }
 
-fn recordings() -> Option<PathBuf> {
+pub(crate) fn recordings() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/recordings");
     let root = std::env::var_os("NOWAIT_RECORDINGS").map_or(beside, PathBuf::from);
     root.is_dir().then_some(root)
 }
 
-fn json_files(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn json_files(root: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(root)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -180,7 +180,7 @@ fn counts(usage: Usage) -> [u64; 3] {
 }
 
 /// Input, output and cached tokens as the events' JSON has them.
-fn expected_usage(format: Format, events: &[Value]) -> Option<[u64; 3]> {
+pub(crate) fn expected_usage(format: Format, events: &[Value]) -> Option<[u64; 3]> {
     let all = events.iter().flat_map(|event| {
         [
             &event["usage"],
@@ -210,7 +210,7 @@ fn expected_usage(format: Format, events: &[Value]) -> Option<[u64; 3]> {
     }
 }
 
-fn usage_in(format: Format, usage: &Value) -> Option<[u64; 3]> {
+pub(crate) fn usage_in(format: Format, usage: &Value) -> Option<[u64; 3]> {
     let of = |name: &str| usage[name].as_u64().unwrap_or(0);
     usage.as_object()?;
     Some(match format {
