@@ -6,7 +6,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::{KEY_HEADERS, Tenant};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, kept};
 use super::plan::Callee;
 use super::{Caller, Instance};
 use crate::dialect::Dialect;
@@ -144,7 +144,7 @@ pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
         .or_else(|| headers.get(ANTHROPIC_REQUEST_ID).cloned());
     if let Some(theirs) = theirs.filter(|theirs| *theirs != ledger.request_id) {
         headers.insert(UPSTREAM_REQUEST_ID, theirs.clone());
-        ledger.upstream_request_id = Some(theirs);
+        ledger.upstream_request_id = Some(kept(&theirs));
     }
 }
 

@@ -106,7 +106,7 @@ impl Ledger {
             method,
             path,
             tenant: Arc::clone(&instance.nobody),
-            tags: headers.get(TAGS).cloned(),
+            tags: headers.get(TAGS).map(kept),
             target: None,
             callee: None,
             calls: None,
@@ -472,13 +472,19 @@ impl Line {
     }
 }
 
+/// A copy to keep. A plain clone of a value read from a connection would keep
+/// that connection's whole read buffer for as long.
+pub(super) fn kept(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("?"))
+}
+
 /// The caller's id where it is one a log can bear, else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     if let Some(id) = headers.get(REQUEST_ID)
         && (1..=200).contains(&id.len())
         && id.as_bytes().iter().all(u8::is_ascii_graphic)
     {
-        return id.clone();
+        return kept(id);
     }
     // 128 random bits: two ids meet once in 2^64 requests.
     let bits = fastrand::u128(..);

@@ -145,14 +145,16 @@ where
             .keep_alive_interval(HEAD_MAX)
             .max_header_list_size(BUFFER_MAX as u32)
             .serve_connection(io, service);
-        let _ = until_drained(connection, http2::Connection::graceful_shutdown, shared).await;
+        let told = http2::Connection::graceful_shutdown;
+        let _ = Box::pin(until_drained(connection, told, shared)).await;
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
             .max_buf_size(BUFFER_MAX)
             .serve_connection(io, service);
-        let _ = until_drained(connection, http1::Connection::graceful_shutdown, shared).await;
+        let told = http1::Connection::graceful_shutdown;
+        let _ = Box::pin(until_drained(connection, told, shared)).await;
     }
 }
 

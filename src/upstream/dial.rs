@@ -1,6 +1,8 @@
 //! Opens connections for the pool, each in a task of its own: a call that
 //! stops waiting does not stop its dial, whose connection becomes a spare.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +119,10 @@ async fn shake(pool: &Arc<Pool>, core: usize) -> Result<Made, Fault> {
             // The one task hop of the plain path: it reads and writes the
             // socket for whoever has borrowed the connection.
             tokio::spawn(async move {
-                let _ended = driver.await;
+                // Polled in place: awaiting it by value would keep room for
+                // it twice, some kilobytes for every open connection.
+                let mut driver = driver;
+                let _ended = poll_fn(|cx| Pin::new(&mut driver).poll(cx)).await;
                 pool.gone_one(&driven);
             });
             // Its driver has begun, so that nobody takes it for one in limbo.
