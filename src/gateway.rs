@@ -39,7 +39,7 @@ use tokio::time::Instant;
 use self::attempt::Limits;
 use self::auth::{Tenant, Tenants};
 use self::drain::Drain;
-use self::intake::{Endpoint, Flavour, Patience};
+use self::intake::{Endpoint, Flavour, Patience, Within};
 use self::ledger::Ledger;
 use self::models::Catalogue;
 use self::plan::{Callee, Routes};
@@ -238,14 +238,12 @@ impl Gateway {
         ledger: &mut Ledger,
     ) -> Result<Bytes, Error> {
         let asked = Instant::now();
-        let total = caller.patience.total.unwrap_or(self.config.timeout.total);
-        let read = intake::read(
-            body,
-            &caller.headers,
-            self.config.server.max_body,
-            ledger.started + total,
-        )
-        .await;
+        let within = Within {
+            started: ledger.started,
+            total: caller.patience.total.unwrap_or(self.config.timeout.total),
+        };
+        let limit = self.config.server.max_body;
+        let read = intake::read(body, &caller.headers, limit, within).await;
         ledger.intake = asked.elapsed();
         let bytes = read?;
         ledger.bytes_in = bytes.len() as u64;

@@ -34,8 +34,12 @@ pub enum Span {
     Stream,
     /// An answer in one piece, which may take all the time the call has.
     Whole,
-    /// Anything else: a transfer may take as long as it moves.
+    /// Anything else: a transfer may take as long as it moves, once the head
+    /// of its answer has come.
     Raw,
+    /// The same with a body that streams up: how long that takes, and so when
+    /// an answer may be expected, is the caller's affair.
+    Upload,
 }
 
 impl Limits {
@@ -52,12 +56,13 @@ impl Limits {
     /// When the whole call must be over. A raw transfer has no such time
     /// unless its caller sets one.
     pub fn deadline(&self) -> Option<Instant> {
-        let total = match (self.patience.total, self.kind) {
-            (Some(total), _) => total,
-            (None, Span::Raw) => return None,
-            (None, Span::Stream | Span::Whole) => self.timeouts.total,
-        };
-        Some(self.started + total)
+        let is_transfer = matches!(self.kind, Span::Raw | Span::Upload);
+        let bounded = !is_transfer || self.patience.total.is_some();
+        bounded.then(|| self.started + self.total())
+    }
+
+    fn total(&self) -> Duration {
+        self.patience.total.unwrap_or(self.timeouts.total)
     }
 
     /// When the head of the answer is late, and the error that says so. `sent`
@@ -69,7 +74,11 @@ impl Limits {
             .patience
             .head
             .map(|head| (self.started + head, Bound::Head));
-        let total = self.deadline().map(|deadline| (deadline, Bound::Total));
+        let until = match self.kind {
+            Span::Raw => Some(self.started + self.total()),
+            _ => self.deadline(),
+        };
+        let total = until.map(|deadline| (deadline, Bound::Total));
         [first, head, total]
             .into_iter()
             .flatten()
@@ -104,32 +113,32 @@ impl Limits {
         let name = &callee.provider.name;
         let (what, after, from) = match bound {
             Bound::FirstToken => (
-                "no first token came",
+                format!("no first token came from {name}"),
                 self.timeouts.first_token,
                 "[timeout] first_token",
             ),
-            Bound::Idle => ("nothing more came", self.timeouts.idle, "[timeout] idle"),
+            Bound::Idle => (
+                format!("nothing more came from {name}"),
+                self.timeouts.idle,
+                "[timeout] idle",
+            ),
             Bound::Head => (
-                "the head of the answer did not come",
+                format!("the head of the answer did not come from {name}"),
                 self.patience.head.unwrap_or_default(),
                 "the caller's x-stainless-timeout",
             ),
-            Bound::Total => match self.patience.total {
-                Some(total) => (
-                    "the call was not over",
-                    total,
-                    "the caller's x-nowait-timeout",
-                ),
-                None => (
-                    "the call was not over",
-                    self.timeouts.total,
-                    "[timeout] total",
-                ),
-            },
+            Bound::Total => (
+                format!("the call to {name} was not over"),
+                self.total(),
+                match self.patience.total {
+                    Some(_) => "the caller's x-nowait-timeout",
+                    None => "[timeout] total",
+                },
+            ),
         };
         Error::new(
             Kind::Timeout,
-            format!("{what} from {name} within {} ({from})", Shown(after)),
+            format!("{what} within {} ({from})", Shown(after)),
         )
     }
 }
@@ -274,7 +283,11 @@ mod tests {
                 limits(None, None, Span::Whole),
                 Some((secs(60), Bound::Total)),
             ),
-            (limits(None, None, Span::Raw), None),
+            (limits(None, None, Span::Upload), None),
+            (
+                limits(None, None, Span::Raw),
+                Some((secs(60), Bound::Total)),
+            ),
             (
                 limits(Some(secs(3)), None, Span::Raw),
                 Some((secs(3), Bound::Total)),

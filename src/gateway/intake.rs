@@ -231,21 +231,30 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// that writes before it reads still gets the answer instead of a reset.
 const DRAIN_MAX: u64 = 64 << 20;
 
-/// Reads a whole body of at most `limit` bytes before `deadline`.
+/// The time a call has.
+#[derive(Clone, Copy, Debug)]
+pub struct Within {
+    /// When its head had been read.
+    pub started: Instant,
+    /// How long it may take from there.
+    pub total: Duration,
+}
+
+/// Reads a whole body of at most `limit` bytes within the time of its call.
 ///
 /// The common body lies in one chunk and is handed on without a copy.
 pub async fn read(
     body: &mut hyper::body::Incoming,
     headers: &HeaderMap,
     limit: u64,
-    deadline: Instant,
+    within: Within,
 ) -> Result<Bytes, Error> {
     let told = body.size_hint().lower();
     if told > limit {
         decline(body, headers).await;
         return Err(too_large(Some(told), limit));
     }
-    let Some(first) = chunk(body, deadline).await? else {
+    let Some(first) = chunk(body, within).await? else {
         return Ok(Bytes::new());
     };
     if body.is_end_stream() {
@@ -253,7 +262,7 @@ pub async fn read(
     }
     let mut whole = BytesMut::with_capacity((told as usize).max(first.len()));
     whole.extend_from_slice(&first);
-    while let Some(next) = chunk(body, deadline).await? {
+    while let Some(next) = chunk(body, within).await? {
         if (whole.len() + next.len()) as u64 > limit {
             discard(body).await;
             return Err(too_large(None, limit));
@@ -270,11 +279,9 @@ fn bounded(bytes: Bytes, limit: u64) -> Result<Bytes, Error> {
     Ok(bytes)
 }
 
-async fn chunk(
-    body: &mut hyper::body::Incoming,
-    deadline: Instant,
-) -> Result<Option<Bytes>, Error> {
+async fn chunk(body: &mut hyper::body::Incoming, within: Within) -> Result<Option<Bytes>, Error> {
     loop {
+        let deadline = within.started + within.total;
         let until = deadline.min(Instant::now() + PAUSE_MAX);
         let frame = match timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(None),
@@ -285,6 +292,15 @@ async fn chunk(
                     "the request body ended before its announced end",
                 )
                 .because(fault));
+            }
+            Err(_) if until == deadline => {
+                return Err(Error::new(
+                    Kind::RequestTimeout,
+                    format!(
+                        "the request body was not whole within {}, all the time this call has ([timeout] total, x-nowait-timeout)",
+                        crate::config::units::show_duration(within.total)
+                    ),
+                ));
             }
             Err(_) => {
                 return Err(Error::new(

@@ -12,10 +12,11 @@ use http_body::Body as _;
 
 use super::attempt::{Limits, Span};
 use super::headers::{self, Passage};
+use super::intake::{self, Within};
 use super::ledger::Ledger;
 use super::relay::Form;
 use super::reply::{Answered, Body};
-use super::{Caller, Gateway, intake};
+use super::{Caller, Gateway};
 use crate::error::Error;
 use crate::upstream;
 
@@ -32,26 +33,34 @@ pub(super) async fn answer(
     mut body: hyper::body::Incoming,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let callee = gateway.callee(provider)?;
-    caller.tenant.may_use_all_of(provider)?;
+    let allowed = caller.tenant.may_use_all_of(provider);
+    let callee = match gateway.callee(provider).and_then(|it| allowed.map(|()| it)) {
+        Ok(callee) => callee,
+        Err(error) => {
+            intake::decline(&mut body, &caller.headers).await;
+            return Err(error);
+        }
+    };
     ledger.callee = Some(Arc::clone(callee));
-    let limits = Limits::new(
-        ledger.started,
-        gateway.routes.timeouts(),
-        caller.patience,
-        Span::Raw,
-    );
-
+    let timeouts = gateway.routes.timeouts();
+    let mut span = Span::Raw;
     let body = match body.size_hint().exact() {
         Some(0) => upstream::Body::Empty,
         Some(size) if size <= HELD_MAX => {
-            let until = ledger.started + gateway.routes.timeouts().total;
-            let bytes: Bytes = intake::read(&mut body, &caller.headers, HELD_MAX, until).await?;
+            let within = Within {
+                started: ledger.started,
+                total: caller.patience.total.unwrap_or(timeouts.total),
+            };
+            let bytes: Bytes = intake::read(&mut body, &caller.headers, HELD_MAX, within).await?;
             ledger.bytes_in = bytes.len() as u64;
             bytes.into()
         }
-        _ => upstream::Body::stream(body),
+        _ => {
+            span = Span::Upload;
+            upstream::Body::stream(body)
+        }
     };
+    let limits = Limits::new(ledger.started, timeouts, caller.patience, span);
     let mut request = Request::new(body);
     *request.method_mut() = ledger.method().clone();
     *request.uri_mut() = callee.raw_path(rest, caller.query.as_deref())?.into();

@@ -182,6 +182,33 @@ fn a_body_that_ends_half_way_is_that_callers_loss_alone() {
 }
 
 #[test]
+fn a_caller_that_stalls_half_way_is_told_so_in_its_time() {
+    let upstream = Upstream::always(Door::Chat.answer());
+    let gateway = Gateway::new(&format!(
+        "{}[timeout]\ntotal = \"60ms\"\n",
+        both(upstream.address)
+    ));
+    for door in DOORS {
+        for timeout in [&[][..], &[("x-nowait-timeout", "50ms")]] {
+            let mut headers = vec![("content-length", "100")];
+            headers.extend_from_slice(timeout);
+            let mut client = gateway.client();
+            client.send(head("POST", door.path(), &headers));
+            client.send("{\"model\":");
+            let reply = client.reply();
+            let said = door.assert_error(&reply, 408, "request_timeout");
+            let within = if timeout.is_empty() { "60ms" } else { "50ms" };
+            assert!(said.contains(within), "{said}");
+            assert!(
+                client.wire.ends(),
+                "half a body can't be followed by anything"
+            );
+        }
+    }
+    assert_eq!(upstream.seen().len(), 0);
+}
+
+#[test]
 fn a_chunk_that_is_none_is_refused() {
     let gateway = Gateway::new(&both(Upstream::closed_port()));
     for broken in ["zz\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "1\r\nab\r\n"] {

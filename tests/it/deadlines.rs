@@ -90,7 +90,7 @@ const CASES: &[Case] = &[
         timeout: "total = \"80ms\"",
         header: NONE,
         begun: true,
-        words: "the call was not over from @ within 80ms ([timeout] total)",
+        words: "the call to @ was not over within 80ms ([timeout] total)",
     },
     Case {
         stall: Stall::AfterTheFirstWords,
@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
         timeout: "",
         header: ("x-nowait-timeout", "70ms"),
         begun: true,
-        words: "the call was not over from @ within 70ms (the caller's x-nowait-timeout)",
+        words: "the call to @ was not over within 70ms (the caller's x-nowait-timeout)",
     },
     Case {
         stall: Stall::BeforeTheHead,
@@ -106,7 +106,7 @@ const CASES: &[Case] = &[
         timeout: "first_token = \"10ms\"\ntotal = \"60ms\"",
         header: NONE,
         begun: false,
-        words: "the call was not over from @ within 60ms ([timeout] total)",
+        words: "the call to @ was not over within 60ms ([timeout] total)",
     },
     Case {
         stall: Stall::AfterTheHead,
@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
         timeout: "",
         header: ("x-nowait-timeout", "50ms"),
         begun: false,
-        words: "the call was not over from @ within 50ms (the caller's x-nowait-timeout)",
+        words: "the call to @ was not over within 50ms (the caller's x-nowait-timeout)",
     },
     Case {
         stall: Stall::AfterTheHead,
@@ -130,7 +130,7 @@ const CASES: &[Case] = &[
         timeout: "",
         header: ("x-nowait-timeout", "50ms"),
         begun: false,
-        words: "the call was not over from @ within 50ms (the caller's x-nowait-timeout)",
+        words: "the call to @ was not over within 50ms (the caller's x-nowait-timeout)",
     },
     Case {
         stall: Stall::BeforeTheHead,
@@ -280,6 +280,31 @@ fn a_raw_transfer_is_bound_by_idleness_alone() {
         (&line["error"], &line["bytes_out"]),
         (&"timeout".into(), &9.into())
     );
+}
+
+#[test]
+fn a_raw_call_without_an_answer_is_given_up() {
+    for (timeout, header, words) in [
+        ("total = \"60ms\"", NONE, "within 60ms ([timeout] total)"),
+        (
+            "",
+            ("x-nowait-timeout", "50ms"),
+            "within 50ms (the caller's x-nowait-timeout)",
+        ),
+        (
+            "",
+            ("x-stainless-timeout", "0.05"),
+            "within 50ms (the caller's x-stainless-timeout)",
+        ),
+    ] {
+        let gone = Signal::default();
+        let upstream = Upstream::new([vec![Step::Gone(gone.clone())]]);
+        let gateway = Gateway::new(&format!("{}[timeout]\n{timeout}\n", both(upstream.address)));
+        let reply = gateway.call(head("GET", "/up/v1/files", &[header]));
+        let said = Door::Chat.assert_error(&reply, 504, "timeout");
+        assert!(said.contains(words), "{said}");
+        gone.wait("the provider is told to stop");
+    }
 }
 
 /// A listener whose queue is full: connecting to it neither works nor fails.

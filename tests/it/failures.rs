@@ -333,9 +333,17 @@ fn an_answer_with_no_length_and_one_of_http_1_0_are_whole_at_the_connections_end
     }
 }
 
+/// A status, its headers, and the body in either dialect.
+type Refusal = (
+    u16,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
 #[test]
 fn a_providers_own_refusal_passes_as_it_is() {
-    let cases: &[(u16, &[(&str, &str)], &str, &str)] = &[
+    let cases: &[Refusal] = &[
         (
             401,
             &[("www-authenticate", "Bearer")],

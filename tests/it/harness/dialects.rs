@@ -183,7 +183,8 @@ fn anthropic_type(code: &str) -> &'static str {
         "model_not_found" | "not_found" => "not_found_error",
         "overloaded" => "overloaded_error",
         "timeout" => "timeout_error",
-        "loop_detected" | "method_not_allowed" | "request_timeout" => "invalid_request_error",
+        "request_timeout" => "timeout_error",
+        "loop_detected" | "method_not_allowed" => "invalid_request_error",
         _ => "api_error",
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic;
+use std::sync::{Arc, Once};
+use std::thread;
 
 use nowait::config::{Config, Environment};
 use nowait::metrics::Metrics;
@@ -67,6 +69,7 @@ impl Gateway {
     }
 
     pub(crate) fn start(text: &str, format: LogFormat, origin: Option<Origin>) -> Self {
+        watch_for_panics();
         let config = Config::parse(text, "test.toml", &Environment::default())
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let metrics = Metrics::new("0", "test");
@@ -152,9 +155,37 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
+            let panics = running.gateway().instance.metrics.render();
             running.stop();
+            if !thread::panicking() {
+                assert!(!panics.contains("internal_error"), "a request panicked");
+                let lost = LOST.lock();
+                assert!(lost.is_empty(), "threads of a gateway panicked: {lost:?}");
+            }
         }
     }
+}
+
+/// What panicked on a gateway's own threads, whichever test's it was.
+static LOST: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Tasks swallow their panics, so they are seen here or nowhere.
+fn watch_for_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or_default();
+            if ["core-", "control", "access-log"]
+                .iter()
+                .any(|own| name.starts_with(own))
+            {
+                LOST.lock().push(info.to_string());
+            }
+            usual(info);
+        }));
+    });
 }
 
 /// A configuration around `config`, on a port of its own.

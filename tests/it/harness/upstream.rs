@@ -16,6 +16,10 @@ use super::{PATIENCE, Signal};
 /// begins, and its body too unless the script begins with [`Step::Unread`].
 pub(crate) type Script = Vec<Step>;
 
+/// Anything a provider may do with a connection, knowing the head of what it
+/// was asked.
+pub(crate) type Act = Box<dyn FnOnce(&mut Wire, &Head) + Send>;
+
 /// One thing a provider does.
 pub(crate) enum Step {
     /// Leaves the body where it is.
@@ -33,7 +37,7 @@ pub(crate) enum Step {
     /// Closes with an end. Without it the connection takes the next request.
     Close,
     /// Anything else.
-    Do(Box<dyn FnOnce(&mut Wire, &Head) + Send>),
+    Do(Act),
 }
 
 impl Step {
