@@ -145,7 +145,10 @@ pub fn stage(file: &str, function: &str) -> String {
     }
     if file.contains("/rustc/") || file.contains("/library/") {
         return match first_crate(function) {
-            "core" | "alloc" | "std" | "" => "std".to_owned(),
+            // Formatting a number is a function of the number's own.
+            "core" | "alloc" | "std" | "" | "usize" | "u64" | "u32" | "u16" | "str" => {
+                "std".to_owned()
+            }
             "nowait" => nowait_stage(function),
             name => crate_stage(name, function),
         };
