@@ -49,7 +49,8 @@ pub(super) async fn answer(
     } else {
         match &peek.model {
             Some(field) if route.rename => {
-                upstream::Body::Bytes(peek::splice(&body, field.span.clone(), &target.model))
+                let pieces = peek::splice(&body, field.span.clone(), &target.model);
+                upstream::Body::Spliced(Box::new(pieces))
             }
             _ => body.into(),
         }
@@ -206,9 +207,7 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
         if !looks_like_json(&body) {
             return Err(not_json(&callee.provider.name, &headers));
         }
-        let told = answer::read(format, &body);
-        ledger.usage = told.usage;
-        ledger.finish = told.finish;
+        (ledger.usage, ledger.finish) = answer::outcome(format, &body);
     }
     Ok(Answered {
         status,

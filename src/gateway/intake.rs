@@ -535,7 +535,7 @@ mod tests {
         ] {
             let headers: HeaderMap = headers
                 .iter()
-                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
                 .collect();
             let found = Patience::of(&headers).ok().map(|p| (p.total, p.head));
             assert_eq!(found, expected, "{headers:?}");

@@ -532,7 +532,7 @@ mod tests {
             (&*"x".repeat(201), false),
         ] {
             let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static("x-request-id"),
+                HeaderName::from_static("x-request-id"),
                 sent.parse().unwrap(),
             )]);
             let id = request_id(&headers);

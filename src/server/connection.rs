@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::{Shared, routes};
 
@@ -95,19 +96,24 @@ pub(super) fn spawn(stream: TcpStream, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _open = open;
-        let Some(acceptor) = shared.tls.load_full() else {
+        match shared.tls.load_full() {
+            Some(acceptor) => Box::pin(secure(stream, &acceptor, &shared)).await,
             // A caller that says nothing for so long has nothing to say.
-            if let Ok(Ok(is_two)) = timeout(HEAD_MAX, opens_with_preface(&stream)).await {
-                serve(stream, is_two, &shared).await;
+            None => {
+                if let Ok(Ok(is_two)) = timeout(HEAD_MAX, opens_with_preface(&stream)).await {
+                    serve(stream, is_two, &shared).await;
+                }
             }
-            return;
-        };
-        // A caller that does not manage a handshake hears so from TLS.
-        if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-            let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serve(stream, is_two, &shared).await;
         }
     });
+}
+
+/// A caller that does not manage a handshake hears so from TLS.
+async fn secure(stream: TcpStream, acceptor: &TlsAcceptor, shared: &Arc<Shared>) {
+    if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+        let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        serve(stream, is_two, shared).await;
+    }
 }
 
 /// Whether a caller opens with HTTP/2's preface (RFC 9113 §3.4): no request of

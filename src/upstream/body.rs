@@ -20,9 +20,12 @@ pub enum Body {
     /// Nothing.
     #[default]
     Empty,
-    /// Up to three pieces, sent in order: before the model's name, the name,
-    /// and after it. Empty pieces are skipped.
-    Bytes([Bytes; 3]),
+    /// One piece.
+    Bytes(Bytes),
+    /// Three pieces, sent in order: before the model's name, the name, and
+    /// after it. Empty ones are skipped. Boxed, because hyper keeps room for
+    /// 32 requests per connection and a body is most of one.
+    Spliced(Box<[Bytes; 3]>),
     /// A body that can be read once.
     Stream(Streamed),
 }
@@ -42,7 +45,8 @@ impl Body {
     pub(super) fn replay(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
-            Self::Bytes(pieces) => Some(Self::Bytes(pieces.clone())),
+            Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
+            Self::Spliced(pieces) => Some(Self::Spliced(pieces.clone())),
             Self::Stream(_) => None,
         }
     }
@@ -50,7 +54,7 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::Bytes([bytes, Bytes::new(), Bytes::new()])
+        Self::Bytes(bytes)
     }
 }
 
@@ -70,7 +74,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Source>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Bytes(pieces) => {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Spliced(pieces) => {
                 let next = pieces.iter_mut().find(|piece| !piece.is_empty());
                 Poll::Ready(next.map(|piece| Ok(Frame::data(std::mem::take(piece)))))
             }
@@ -81,7 +87,8 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Bytes(pieces) => pieces.iter().all(Bytes::is_empty),
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Spliced(pieces) => pieces.iter().all(Bytes::is_empty),
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -89,7 +96,8 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Bytes(pieces) => {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Spliced(pieces) => {
                 SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
             }
             Self::Stream(body) => body.size_hint(),
@@ -115,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn pieces_come_in_order_and_empty_ones_are_skipped() {
         let pieces = [Bytes::from("a"), Bytes::new(), Bytes::from("c")];
-        let body = Body::Bytes(pieces);
+        let body = Body::Spliced(Box::new(pieces));
         assert_eq!(http_body::Body::size_hint(&body).exact(), Some(2));
         assert!(body.replay().is_some());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "ac");

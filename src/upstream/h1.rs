@@ -24,15 +24,14 @@ use super::wire::{Heard, Wire};
 pub(super) type Sender = http1::SendRequest<Body>;
 type Driver = http1::Connection<TokioIo<Heard>, Body>;
 
-/// Fields of a head; more is no answer but an attack or a mistake.
-const MAX_HEADERS: usize = 256;
 /// Bytes of a head, and what one read takes at most.
 const MAX_BUFFER: usize = 128 * 1024;
 
-/// Sets HTTP/1.1 up over `wire`; nothing is sent.
+/// Sets HTTP/1.1 up over `wire`; nothing is sent. A head may have hyper's usual
+/// 100 fields (providers send up to 40): asking for another number makes it
+/// allocate room for all of them at every answer.
 pub(super) async fn handshake(wire: Wire, link: Arc<Link>) -> hyper::Result<(Sender, Driver)> {
     http1::Builder::new()
-        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
         .handshake(TokioIo::new(Heard::new(wire, link)))
         .await

@@ -77,8 +77,13 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// What is left of a body's pieces, in order.
-pub(super) fn pieces(pieces: [Bytes; 3]) -> impl Iterator<Item = Bytes> {
+/// The pieces of a body held in memory, in order; none of a streamed one.
+pub(super) fn pieces(body: Body) -> impl Iterator<Item = Bytes> {
+    let pieces = match body {
+        Body::Empty | Body::Stream(_) => [Bytes::new(), Bytes::new(), Bytes::new()],
+        Body::Bytes(bytes) => [bytes, Bytes::new(), Bytes::new()],
+        Body::Spliced(pieces) => *pieces,
+    };
     pieces.into_iter().filter(|piece| !piece.is_empty())
 }
 

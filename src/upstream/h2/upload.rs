@@ -31,8 +31,8 @@ impl Upload {
     pub(super) fn new(mut stream: SendStream<Bytes>, body: Body) -> Self {
         match body {
             Body::Empty => Self::Done,
-            Body::Bytes(pieces) => {
-                let mut pieces = head::pieces(pieces).peekable();
+            Body::Bytes(_) | Body::Spliced(_) => {
+                let mut pieces = head::pieces(body).peekable();
                 while let Some(piece) = pieces.next() {
                     // An error here is the stream's end, which whoever awaits
                     // the answer sees as well, and with its reason.

@@ -36,7 +36,7 @@ async fn the_request_arrives_as_it_was_meant() {
     ];
     let request = Request::post("/v1/x?y=1")
         .header("x-mine", "1")
-        .body(Body::Bytes(pieces));
+        .body(Body::Spliced(Box::new(pieces)));
     let peer = async {
         let mut io = acceptor.accept().await.unwrap();
         let request = request_of(&mut io).await.unwrap();
