@@ -90,14 +90,49 @@ delegate!(Wire, Wire::Plain, Wire::Tls);
 
 /// A wire that notes that something was heard on it: what tells a request
 /// that may be sent again from one that was being answered.
+///
+/// A peer that refuses a large body answers and closes while the body is being
+/// written. The failed write is then no news: it waits, and reading finds
+/// the answer, or the end of the connection.
 pub(super) struct Heard {
     wire: Wire,
     link: Arc<Link>,
+    /// The peer takes nothing more.
+    deaf: bool,
+    /// Nor does it say anything.
+    mute: bool,
 }
 
 impl Heard {
     pub(super) fn new(wire: Wire, link: Arc<Link>) -> Self {
-        Self { wire, link }
+        Self {
+            wire,
+            link,
+            deaf: false,
+            mute: false,
+        }
+    }
+
+    fn write<T>(
+        self: Pin<&mut Self>,
+        write: impl FnOnce(Pin<&mut Wire>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let this = self.get_mut();
+        if this.deaf && !this.mute {
+            return Poll::Pending;
+        }
+        let polled = write(Pin::new(&mut this.wire));
+        if let Poll::Ready(Err(error)) = &polled
+            && !this.mute
+            && matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            )
+        {
+            this.deaf = true;
+            return Poll::Pending;
+        }
+        polled
     }
 }
 
@@ -112,6 +147,8 @@ impl AsyncRead for Heard {
         let polled = Pin::new(&mut this.wire).poll_read(cx, buf);
         if buf.filled().len() > before {
             this.link.hear();
+        } else if polled.is_ready() {
+            this.mute = true;
         }
         polled
     }
@@ -123,7 +160,7 @@ impl AsyncWrite for Heard {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write(cx, buf)
+        self.write(|wire| wire.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -131,7 +168,7 @@ impl AsyncWrite for Heard {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, bufs)
+        self.write(|wire| wire.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -139,7 +176,7 @@ impl AsyncWrite for Heard {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+        self.write(|wire| wire.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -459,3 +459,35 @@ fn one_failing_provider_is_nothing_to_another() {
         Door::Chat.assert_error(&client.reply(), 502, "upstream_unreachable");
     }
 }
+
+/// An edge that refuses a large body does so before it has read it, and hangs
+/// up: its answer counts, not that it took no more of the body.
+#[test]
+fn a_refusal_that_comes_while_the_body_is_being_sent_is_passed_on() {
+    let said = r#"{"error":{"message":"too large for us"}}"#;
+    let upstream = Upstream::new((0..4).map(|_| {
+        let headers = [
+            ("connection", "close"),
+            ("content-type", "application/json"),
+        ];
+        vec![
+            Step::Unread,
+            Step::Send(answer(413, &headers, said)),
+            Step::Close,
+        ]
+    }));
+    let gateway = Gateway::new(&both(upstream.address));
+    let filler = "x".repeat(8 << 20);
+    for (door, model) in [(Door::Chat, "up/m"), (Door::Messages, "claude/m")] {
+        for stream in EITHER {
+            let body = format!(r#"{{"model":"{model}","stream":{stream},"x":"{filler}"}}"#);
+            let reply = gateway.post(door.path(), &body);
+            assert_eq!(
+                (reply.status, reply.text().as_str()),
+                (413, said),
+                "{door:?}"
+            );
+            assert_eq!(reply.head.get("x-nowait-attempts"), Some("1"));
+        }
+    }
+}

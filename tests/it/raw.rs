@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::harness::Signal;
 use crate::harness::client::{head, post};
 use crate::harness::dialects::Door;
 use crate::harness::gateway::{Gateway, both, provider};
 use crate::harness::upstream::{Step, Upstream, answer, answer_head, chunk, stream_head};
 use crate::harness::wire::{Framing, Piece, is_late};
+use crate::harness::{Signal, eventually};
 
 const LARGE: usize = 64 << 20;
 /// What the sockets on the way may hold of it.
@@ -313,9 +313,15 @@ fn an_answer_that_comes_before_the_upload_ends_is_passed_on() {
     let mut client = gateway.client();
     let length = LARGE.to_string();
     client.send(head("POST", "/up/v1/files", &[("content-length", &length)]));
-    client.send(piece(0, 1 << 20));
+    client.send(vec![0; 1 << 20]);
     let reply = client.reply();
     assert_eq!((reply.status, reply.text().as_str()), (413, "too much"));
+    drop(client);
+    eventually("neither connection is kept for the rest", || {
+        gateway.call(head("GET", "/metrics", &[]));
+        let open = "nowait_pool_connections{upstream=\"up\",state=\"open\"}";
+        (gateway.metric(open) == 0.0).then_some(())
+    });
 }
 
 #[test]
