@@ -130,12 +130,16 @@ async fn refresh(gateway: &Arc<Gateway>) {
 async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, String> {
     let mut request = Request::new(Body::Empty);
     *request.method_mut() = Method::GET;
-    let path = match callee.provider.dialect {
-        Dialect::Gemini => "/v1beta/models",
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Sim => "/v1/models",
+    // Anthropic and Gemini list twenty and fifty at a time unless asked for
+    // more; a thousand is the most both take.
+    let (path, query) = match callee.provider.dialect {
+        Dialect::OpenAi => ("/models", None),
+        Dialect::Sim => ("/v1/models", None),
+        Dialect::Anthropic => ("/v1/models", Some("limit=1000")),
+        Dialect::Gemini => ("/v1beta/models", Some("pageSize=1000")),
     };
     let uri = callee
-        .raw_path(path, None)
+        .raw_path(path, query)
         .map_err(|error| error.to_string())?;
     *request.uri_mut() = uri.into();
     let nobody = Caller::nobody(gateway);
