@@ -79,6 +79,12 @@ impl Ask {
         Ok(ask)
     }
 
+    /// The fields that are not of this endpoint, for whoever names them in
+    /// this ask's stead.
+    pub(super) fn take_unknown(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unknown)
+    }
+
     /// Fills in what an endpoint assumes where its caller says nothing.
     fn with_defaults(mut self, flavour: Flavour, gateway: &Gateway) -> Self {
         let generate = &gateway.config.generate;

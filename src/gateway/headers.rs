@@ -203,9 +203,18 @@ pub(super) fn dropped(headers: &mut HeaderMap, fields: &[String]) {
     text.retain(|c| c.is_ascii_graphic());
     text.truncate(500);
     if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.insert("x-nowait-dropped", value);
+        headers.insert(DROPPED, value);
     }
 }
+
+/// What [`dropped`] has named.
+pub(super) fn names_dropped(headers: &HeaderMap) -> Vec<String> {
+    let text = headers.get(DROPPED).and_then(|value| value.to_str().ok());
+    let names = text.into_iter().flat_map(|text| text.split(','));
+    names.map(str::to_owned).collect()
+}
+
+const DROPPED: HeaderName = HeaderName::from_static("x-nowait-dropped");
 
 /// Refuses a request that has passed this very process before. Another nowait
 /// in front or behind is fine: it has another id.
