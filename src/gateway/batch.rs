@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::generate::{self, Ask};
 use super::intake::Flavour;
@@ -43,6 +44,8 @@ pub(super) async fn answer(
         gateway.config.batch.concurrency.get(),
     )?;
     let by_line = accepts_lines(&caller);
+    let callees = gateway.routes.callees();
+    let simulated = callees.iter().all(|callee| callee.provider.simulated);
     let items = Items {
         gateway: Arc::clone(gateway),
         caller: Arc::new(caller),
@@ -54,17 +57,27 @@ pub(super) async fn answer(
         running: JoinSet::new(),
         concurrency,
     };
-    if by_line {
+    let mut answered = if by_line {
         let mut answered = Answered::whole(StatusCode::OK, "application/x-ndjson", Bytes::new());
         answered.body = Body::Lines(Box::new(Lines(items)));
         headers::streaming(&mut answered.headers);
         headers::dropped(&mut answered.headers, &unknown);
-        return Ok(answered);
+        answered
+    } else {
+        whole(items, unknown, ledger).await?
+    };
+    if simulated {
+        headers::simulated(&mut answered.headers);
     }
-    whole(items, unknown).await
+    Ok(answered)
 }
 
-async fn whole(mut items: Items, mut dropped: Vec<String>) -> Result<Answered, Error> {
+async fn whole(
+    mut items: Items,
+    mut dropped: Vec<String>,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let asked = Instant::now();
     let mut answers: Vec<Option<Bytes>> = vec![None; items.waiting.len()];
     while let Some((index, done)) = std::future::poll_fn(|cx| items.poll_next(cx)).await {
         answers[index] = Some(done.answer);
@@ -75,6 +88,8 @@ async fn whole(mut items: Items, mut dropped: Vec<String>) -> Result<Answered, E
             }
         }
     }
+    // What of it was the gateway's own is in the items' lines.
+    ledger.waited += asked.elapsed();
     let mut out = b"{\"responses\":[".to_vec();
     for (index, answer) in answers.iter().flatten().enumerate() {
         if index > 0 {

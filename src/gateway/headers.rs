@@ -157,7 +157,7 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
         headers.insert(PROVIDER, callee.shown.clone());
         headers.insert(CACHE_STATUS, HeaderValue::from_static("nowait; fwd=bypass"));
         if callee.provider.simulated {
-            headers.insert(SIMULATED, HeaderValue::from_static("true"));
+            simulated(headers);
         }
     }
     if let Some(target) = &ledger.target {
@@ -166,6 +166,11 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
     if ledger.attempts() > 0 {
         headers.insert(ATTEMPTS, HeaderValue::from(ledger.attempts()));
     }
+}
+
+/// Says that nobody real has answered.
+pub(super) fn simulated(headers: &mut HeaderMap) {
+    headers.insert(SIMULATED, HeaderValue::from_static("true"));
 }
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-nowait-provider");

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::headers;
+use super::ledger::Ledger;
 use super::plan::Callee;
 use super::reply::Answered;
 use super::{Caller, Gateway};
@@ -291,9 +292,20 @@ impl Shown {
     }
 }
 
-/// The whole list, in the dialect of the caller.
-pub async fn list(gateway: &Arc<Gateway>, dialect: Dialect) -> Result<Answered, Error> {
+/// Sees to fresh lists; a wait for providers is not the gateway's own time.
+async fn heard(gateway: &Arc<Gateway>, ledger: &mut Ledger) {
+    let asked = Instant::now();
     gateway.instance.catalogue.freshen(gateway).await;
+    ledger.waited += asked.elapsed();
+}
+
+/// The whole list, in the dialect of the caller.
+pub async fn list(
+    gateway: &Arc<Gateway>,
+    dialect: Dialect,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    heard(gateway, ledger).await;
     let names = shown(gateway);
     let body = match dialect {
         Dialect::Anthropic => json(&serde_json::json!({
@@ -311,8 +323,13 @@ pub async fn list(gateway: &Arc<Gateway>, dialect: Dialect) -> Result<Answered, 
 }
 
 /// One model of it.
-pub async fn one(gateway: &Arc<Gateway>, id: &str, dialect: Dialect) -> Result<Answered, Error> {
-    gateway.instance.catalogue.freshen(gateway).await;
+pub async fn one(
+    gateway: &Arc<Gateway>,
+    id: &str,
+    dialect: Dialect,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    heard(gateway, ledger).await;
     let names = shown(gateway);
     let found = names.into_iter().find(|name| name.id == id).or_else(|| {
         // A name can be callable without being listed.

@@ -354,10 +354,34 @@ async fn what_is_wrong_with_a_batch_is_named_before_anything_is_asked() {
 }
 
 #[tokio::test]
+async fn the_wait_for_items_is_not_the_gateways_own_time() {
+    let provider = Scripted::start(|_| pending()).await;
+    let stage = Stage::set(&both(&provider));
+    let body = json!({"prompts": ["a", {"prompt": "b", "timeout": "80ms"}], "timeout": 0.08});
+    let answer = ask(&stage, &body).await.json();
+    for item in answer["responses"].as_array().unwrap() {
+        assert_eq!(item["error"]["code"], "timeout", "{item}");
+        let detail = item["error"]["detail"].as_str().unwrap();
+        assert!(
+            detail.ends_with("within 80ms (the caller's field `timeout`)"),
+            "{detail}"
+        );
+    }
+    let log = stage.strike().await;
+    let line = log
+        .iter()
+        .find(|line| line["endpoint"] == "generate_batch")
+        .unwrap();
+    assert!(line["total_ms"].as_f64().unwrap() >= 80.0, "{line}");
+    assert!(line["gateway_ms"].as_f64().unwrap() < 80.0, "{line}");
+}
+
+#[tokio::test]
 async fn the_simulated_provider_takes_batches_too() {
     let stage = Stage::set("");
     let asked = prompts(50);
     let answer = ask(&stage, &json!({"prompts": asked, "model": "echo"})).await;
+    assert_eq!(answer.header("x-nowait-simulated"), "true");
     let answers = answer.json();
     let said = answers["responses"].as_array().unwrap().iter();
     let said: Vec<_> = said
