@@ -200,8 +200,12 @@ impl Gateway {
                 let body = self.read(&mut body, &caller, ledger).await?;
                 batch::answer(self, caller, &body, ledger).await
             }
-            Endpoint::Models => models::list(self, intake::spoken_by(&caller.headers)).await,
-            Endpoint::Model(id) => models::one(self, &id, intake::spoken_by(&caller.headers)).await,
+            Endpoint::Models => {
+                models::list(self, intake::spoken_by(&caller.headers), ledger).await
+            }
+            Endpoint::Model(id) => {
+                models::one(self, &id, intake::spoken_by(&caller.headers), ledger).await
+            }
             Endpoint::Raw { provider, rest } => {
                 raw::answer(self, caller, &provider, &rest, body, ledger).await
             }

@@ -24,6 +24,8 @@ pub struct Limits {
     started: Instant,
     timeouts: Timeouts,
     patience: Patience,
+    /// Where the caller set its own deadline, for its error.
+    set_in: &'static str,
     kind: Span,
 }
 
@@ -49,8 +51,15 @@ impl Limits {
             started,
             timeouts,
             patience,
+            set_in: "the caller's x-nowait-timeout",
             kind,
         }
+    }
+
+    /// The same, the caller's deadline having been set by this field.
+    pub fn set_in(mut self, field: &'static str) -> Self {
+        self.set_in = field;
+        self
     }
 
     /// When the whole call must be over. A raw transfer has no such time
@@ -131,7 +140,7 @@ impl Limits {
                 format!("the call to {name} was not over"),
                 self.total(),
                 match self.patience.total {
-                    Some(_) => "the caller's x-nowait-timeout",
+                    Some(_) => self.set_in,
                     None => "[timeout] total",
                 },
             ),

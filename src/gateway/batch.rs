@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::generate::{self, Ask};
 use super::intake::Flavour;
@@ -33,12 +34,18 @@ pub(super) async fn answer(
     body: &[u8],
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let (asks, concurrency) = read(
+    let Read {
+        asks,
+        concurrency,
+        unknown,
+    } = read(
         caller.query.as_deref(),
         body,
         gateway.config.batch.concurrency.get(),
     )?;
     let by_line = accepts_lines(&caller);
+    let callees = gateway.routes.callees();
+    let simulated = callees.iter().all(|callee| callee.provider.simulated);
     let items = Items {
         gateway: Arc::clone(gateway),
         caller: Arc::new(caller),
@@ -50,20 +57,39 @@ pub(super) async fn answer(
         running: JoinSet::new(),
         concurrency,
     };
-    if by_line {
+    let mut answered = if by_line {
         let mut answered = Answered::whole(StatusCode::OK, "application/x-ndjson", Bytes::new());
         answered.body = Body::Lines(Box::new(Lines(items)));
         headers::streaming(&mut answered.headers);
-        return Ok(answered);
+        headers::dropped(&mut answered.headers, &unknown);
+        answered
+    } else {
+        whole(items, unknown, ledger).await?
+    };
+    if simulated {
+        headers::simulated(&mut answered.headers);
     }
-    whole(items).await
+    Ok(answered)
 }
 
-async fn whole(mut items: Items) -> Result<Answered, Error> {
+async fn whole(
+    mut items: Items,
+    mut dropped: Vec<String>,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    let asked = Instant::now();
     let mut answers: Vec<Option<Bytes>> = vec![None; items.waiting.len()];
-    while let Some((index, answer)) = std::future::poll_fn(|cx| items.poll_next(cx)).await {
-        answers[index] = Some(answer);
+    while let Some((index, done)) = std::future::poll_fn(|cx| items.poll_next(cx)).await {
+        answers[index] = Some(done.answer);
+        // What one target has no place for, others don't either: named once.
+        for field in done.dropped {
+            if !dropped.contains(&field) {
+                dropped.push(field);
+            }
+        }
     }
+    // What of it was the gateway's own is in the items' lines.
+    ledger.waited += asked.elapsed();
     let mut out = b"{\"responses\":[".to_vec();
     for (index, answer) in answers.iter().flatten().enumerate() {
         if index > 0 {
@@ -72,7 +98,9 @@ async fn whole(mut items: Items) -> Result<Answered, Error> {
         out.extend_from_slice(answer);
     }
     out.extend_from_slice(b"]}");
-    Ok(Answered::whole(StatusCode::OK, "application/json", out))
+    let mut answered = Answered::whole(StatusCode::OK, "application/json", out);
+    headers::dropped(&mut answered.headers, &dropped);
+    Ok(answered)
 }
 
 fn accepts_lines(caller: &Caller) -> bool {
@@ -87,8 +115,17 @@ fn accepts_lines(caller: &Caller) -> bool {
         })
 }
 
-/// The asks of a batch, its own fields filled in where an item has none.
-fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<(Vec<Ask>, usize), Error> {
+/// A batch as it was asked.
+#[derive(Debug)]
+struct Read {
+    /// Its own fields are filled in where an item has none.
+    asks: Vec<Ask>,
+    concurrency: usize,
+    /// Fields of nobody's: those of the batch by name, those of items by path.
+    unknown: Vec<String>,
+}
+
+fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<Read, Error> {
     let mut defaults = generate::fields(query, body)?;
     let prompts = match defaults.remove("prompts") {
         Some(Value::Array(prompts)) => prompts,
@@ -111,28 +148,52 @@ fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<(Vec<Ask>, usi
                 Error::invalid("concurrency is not a whole number above zero").param("concurrency")
             })?,
     };
+    let mut unknown = Vec::new();
     let asks = prompts
         .into_iter()
         .enumerate()
         .map(|(index, prompt)| {
             let path = format!("prompts[{index}]");
-            let mut fields: Map<String, Value> = defaults.clone();
-            match prompt {
+            let own = match prompt {
                 Value::String(prompt) => {
-                    fields.insert("prompt".to_owned(), Value::String(prompt));
+                    Map::from_iter([("prompt".to_owned(), Value::String(prompt))])
                 }
-                Value::Object(own) => fields.extend(own),
+                Value::Object(own) => own,
                 _ => {
                     return Err(Error::invalid(format!(
                         "{path} is neither a string nor an object"
                     ))
                     .param(path));
                 }
+            };
+            let names: Vec<String> = own.keys().cloned().collect();
+            let mut fields: Map<String, Value> = defaults.clone();
+            fields.extend(own);
+            let mut ask = Ask::read(&fields, &format!("{path}."))?;
+            for field in ask.take_unknown() {
+                let name = &field[path.len() + 1..];
+                if names.iter().any(|own| own == name) {
+                    unknown.push(field);
+                } else if !unknown.iter().any(|known| known == name) {
+                    unknown.push(name.to_owned());
+                }
             }
-            Ask::read(&fields, &format!("{path}."))
+            Ok(ask)
         })
         .collect::<Result<_, _>>()?;
-    Ok((asks, concurrency.min(CONCURRENCY_MAX)))
+    Ok(Read {
+        asks,
+        concurrency: concurrency.min(CONCURRENCY_MAX),
+        unknown,
+    })
+}
+
+/// What came of one item.
+struct Done {
+    /// JSON.
+    answer: Bytes,
+    /// Fields its target has no place for.
+    dropped: Vec<String>,
 }
 
 /// The items of one batch, each a ledger of its own.
@@ -141,13 +202,13 @@ struct Items {
     caller: Arc<Caller>,
     waiting: VecDeque<(usize, Ask, Ledger)>,
     /// Dropped with the batch, and its tasks with it.
-    running: JoinSet<(usize, Bytes)>,
+    running: JoinSet<(usize, Done)>,
     concurrency: usize,
 }
 
 impl Items {
     /// The next item that finishes, as JSON; `None` after the last.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Bytes)>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Done)>> {
         while self.running.len() < self.concurrency {
             let Some((index, ask, ledger)) = self.waiting.pop_front() else {
                 break;
@@ -160,12 +221,12 @@ impl Items {
             None => None,
             Some(Ok(done)) => Some(done),
             // `item` catches its own panics, and nobody aborts its task.
-            Some(Err(lost)) => Some((usize::MAX, lost.to_string().into())),
+            Some(Err(lost)) => std::panic::resume_unwind(Box::new(lost.to_string())),
         })
     }
 }
 
-async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledger) -> Bytes {
+async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledger) -> Done {
     ledger.restart();
     let answering = generate::answer(
         &gateway,
@@ -179,16 +240,19 @@ async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledg
     let answered = outcome.unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
     ledger.head_ready(answered.status);
     ledger.complete();
+    let dropped = headers::names_dropped(&answered.headers);
     let Body::Whole(body) = answered.body else {
         let error = Error::new(Kind::Internal, "an item of a batch is not a whole answer");
-        return wrapped(&problem_body(&ErrorView::new(&error, "")));
+        let answer = wrapped(&problem_body(&ErrorView::new(&error, "")));
+        return Done { answer, dropped };
     };
     ledger.bytes_out = body.len() as u64;
-    if answered.status.is_success() {
+    let answer = if answered.status.is_success() {
         body
     } else {
         wrapped(&body)
-    }
+    };
+    Done { answer, dropped }
 }
 
 fn wrapped(problem: &[u8]) -> Bytes {
@@ -201,10 +265,10 @@ pub struct Lines(Items);
 impl Lines {
     /// The next line; `None` after the last.
     pub fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some((index, answer)) = ready!(self.0.poll_next(cx)) else {
+        let Some((index, done)) = ready!(self.0.poll_next(cx)) else {
             return Poll::Ready(None);
         };
-        Poll::Ready(Some(numbered(index, &answer)))
+        Poll::Ready(Some(numbered(index, &done.answer)))
     }
 }
 
@@ -224,7 +288,9 @@ mod tests {
     #[test]
     fn items_take_what_they_do_not_say_from_the_batch() {
         let body = br#"{"model":"m","max_tokens":5,"prompts":["a",{"prompt":"b","model":"n"}],"concurrency":2}"#;
-        let (asks, concurrency) = read(None, body, 16).unwrap();
+        let Read {
+            asks, concurrency, ..
+        } = read(None, body, 16).unwrap();
         assert_eq!(concurrency, 2);
         let one = |text: &str| {
             let fields = serde_json::from_str(text).unwrap();
@@ -236,6 +302,16 @@ mod tests {
                 one(r#"{"prompt":"a","model":"m","max_tokens":5}"#),
                 one(r#"{"prompt":"b","model":"n","max_tokens":5}"#),
             ]
+        );
+    }
+
+    #[test]
+    fn fields_of_nobodys_are_named_once() {
+        let body = br#"{"mood":"calm","prompts":["a",{"prompt":"b","mood":"wild"},{"prompt":"c","top_k":1}]}"#;
+        let read = read(None, body, 16).unwrap();
+        assert_eq!(
+            read.unknown,
+            ["mood", "prompts[1].mood", "prompts[2].top_k"]
         );
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::attempt::{Limits, Span};
@@ -77,6 +78,12 @@ impl Ask {
             return Err(missing(&format!("{at}prompt")));
         }
         Ok(ask)
+    }
+
+    /// The fields that are not of this endpoint, for whoever names them in
+    /// this ask's stead.
+    pub(super) fn take_unknown(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unknown)
     }
 
     /// Fills in what an endpoint assumes where its caller says nothing.
@@ -260,7 +267,10 @@ pub(super) async fn answer(
     } else {
         Span::Whole
     };
-    let limits = Limits::new(ledger.started, plan.timeouts, patience, span);
+    let mut limits = Limits::new(ledger.started, plan.timeouts, patience, span);
+    if ask.timeout.is_some() {
+        limits = limits.set_in("the caller's field `timeout`");
+    }
     let (request, mut dropped) = request(gateway, caller, &ask, target, format, ledger);
     let asked = gateway.ask(&target.callee, request, limits, ledger).await?;
     let mut answered = if !asked.head.status.is_success() {
@@ -416,18 +426,37 @@ async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<A
     let headers = passed_on(&asked.head.headers);
     let said = refusal(&body(asked, target, ledger).await?);
     let name = &target.callee.provider.name;
-    let problem = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("refused by the provider"),
-        "status": status.as_u16(),
-        "detail": format!("{name} refused the call: {}", said.message),
-        "code": said.code.as_deref().unwrap_or("upstream_error"),
-        "provider": name,
-        "request_id": ledger.request_id.to_str().unwrap_or_default(),
-    });
-    let mut answered = Answered::whole(status, "application/problem+json", problem.to_string());
+    let problem = Refused {
+        kind: "about:blank",
+        title: status
+            .canonical_reason()
+            .unwrap_or("refused by the provider"),
+        status: status.as_u16(),
+        detail: format!("{name} refused the call: {}", said.message),
+        code: said.code.as_deref().unwrap_or("upstream_error"),
+        provider: name,
+        request_id: ledger.request_id.to_str().unwrap_or_default(),
+    };
+    let problem = serde_json::to_vec(&problem).map_err(|fault| {
+        Error::new(Kind::Internal, "the refusal could not be written").because(fault)
+    })?;
+    let mut answered = Answered::whole(status, "application/problem+json", problem);
     answered.headers.extend(headers);
     Ok(answered)
+}
+
+/// A problem (RFC 9457) of a provider's making, its fields in the order of
+/// nowait's own.
+#[derive(Serialize)]
+struct Refused<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'a str,
+    provider: &'a str,
+    request_id: &'a str,
 }
 
 fn undecodable(target: &Target, fault: &str) -> Error {

@@ -157,7 +157,7 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
         headers.insert(PROVIDER, callee.shown.clone());
         headers.insert(CACHE_STATUS, HeaderValue::from_static("nowait; fwd=bypass"));
         if callee.provider.simulated {
-            headers.insert(SIMULATED, HeaderValue::from_static("true"));
+            simulated(headers);
         }
     }
     if let Some(target) = &ledger.target {
@@ -166,6 +166,11 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
     if ledger.attempts() > 0 {
         headers.insert(ATTEMPTS, HeaderValue::from(ledger.attempts()));
     }
+}
+
+/// Says that nobody real has answered.
+pub(super) fn simulated(headers: &mut HeaderMap) {
+    headers.insert(SIMULATED, HeaderValue::from_static("true"));
 }
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-nowait-provider");
@@ -203,9 +208,18 @@ pub(super) fn dropped(headers: &mut HeaderMap, fields: &[String]) {
     text.retain(|c| c.is_ascii_graphic());
     text.truncate(500);
     if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.insert("x-nowait-dropped", value);
+        headers.insert(DROPPED, value);
     }
 }
+
+/// What [`dropped`] has named.
+pub(super) fn names_dropped(headers: &HeaderMap) -> Vec<String> {
+    let text = headers.get(DROPPED).and_then(|value| value.to_str().ok());
+    let names = text.into_iter().flat_map(|text| text.split(','));
+    names.map(str::to_owned).collect()
+}
+
+const DROPPED: HeaderName = HeaderName::from_static("x-nowait-dropped");
 
 /// Refuses a request that has passed this very process before. Another nowait
 /// in front or behind is fine: it has another id.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::headers;
+use super::ledger::Ledger;
 use super::plan::Callee;
 use super::reply::Answered;
 use super::{Caller, Gateway};
@@ -130,12 +131,16 @@ async fn refresh(gateway: &Arc<Gateway>) {
 async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, String> {
     let mut request = Request::new(Body::Empty);
     *request.method_mut() = Method::GET;
-    let path = match callee.provider.dialect {
-        Dialect::Gemini => "/v1beta/models",
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Sim => "/v1/models",
+    // Anthropic and Gemini list twenty and fifty at a time unless asked for
+    // more; a thousand is the most both take.
+    let (path, query) = match callee.provider.dialect {
+        Dialect::OpenAi => ("/models", None),
+        Dialect::Sim => ("/v1/models", None),
+        Dialect::Anthropic => ("/v1/models", Some("limit=1000")),
+        Dialect::Gemini => ("/v1beta/models", Some("pageSize=1000")),
     };
     let uri = callee
-        .raw_path(path, None)
+        .raw_path(path, query)
         .map_err(|error| error.to_string())?;
     *request.uri_mut() = uri.into();
     let nobody = Caller::nobody(gateway);
@@ -287,9 +292,20 @@ impl Shown {
     }
 }
 
-/// The whole list, in the dialect of the caller.
-pub async fn list(gateway: &Arc<Gateway>, dialect: Dialect) -> Result<Answered, Error> {
+/// Sees to fresh lists; a wait for providers is not the gateway's own time.
+async fn heard(gateway: &Arc<Gateway>, ledger: &mut Ledger) {
+    let asked = Instant::now();
     gateway.instance.catalogue.freshen(gateway).await;
+    ledger.waited += asked.elapsed();
+}
+
+/// The whole list, in the dialect of the caller.
+pub async fn list(
+    gateway: &Arc<Gateway>,
+    dialect: Dialect,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    heard(gateway, ledger).await;
     let names = shown(gateway);
     let body = match dialect {
         Dialect::Anthropic => json(&serde_json::json!({
@@ -307,8 +323,13 @@ pub async fn list(gateway: &Arc<Gateway>, dialect: Dialect) -> Result<Answered, 
 }
 
 /// One model of it.
-pub async fn one(gateway: &Arc<Gateway>, id: &str, dialect: Dialect) -> Result<Answered, Error> {
-    gateway.instance.catalogue.freshen(gateway).await;
+pub async fn one(
+    gateway: &Arc<Gateway>,
+    id: &str,
+    dialect: Dialect,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
+    heard(gateway, ledger).await;
     let names = shown(gateway);
     let found = names.into_iter().find(|name| name.id == id).or_else(|| {
         // A name can be callable without being listed.

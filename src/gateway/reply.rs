@@ -108,6 +108,7 @@ impl Answered {
         let mut response = Response::new(Reply {
             length: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             body: self.body,
+            cut: false,
             ledger,
         });
         *response.status_mut() = self.status;
@@ -122,6 +123,8 @@ pub struct Reply {
     /// Its length where that was announced: nobody asks for the end of a body
     /// once this many bytes have been taken.
     length: Option<u64>,
+    /// It ends with [`Cut`] when next asked.
+    cut: bool,
     ledger: Box<Ledger>,
 }
 
@@ -162,8 +165,12 @@ impl Reply {
         let Self {
             body,
             length,
+            cut,
             ledger,
         } = self;
+        if *cut {
+            return Poll::Ready(Some(Err(Cut)));
+        }
         match body {
             Body::Whole(bytes) => {
                 ledger.complete();
@@ -200,7 +207,14 @@ impl Reply {
                     ledger.complete();
                     let last = relay.tell(&error, ledger.request_id.to_str().unwrap_or_default());
                     ledger.bytes_out += last.as_ref().map_or(0, Bytes::len) as u64;
-                    Poll::Ready(Some(last.map(Frame::data).ok_or(Cut)))
+                    if let Some(last) = last {
+                        return Poll::Ready(Some(Ok(Frame::data(last))));
+                    }
+                    // A body that fails takes along what is still unwritten of
+                    // it, be it the head: a turn to write that comes first.
+                    *cut = true;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
                 }
             },
         }

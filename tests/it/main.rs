@@ -3,6 +3,8 @@
 //! `cfg(test)` is always true here; it tells the lints that these are tests.
 
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod books;
@@ -28,6 +30,10 @@ mod http2;
 mod keys;
 #[cfg(test)]
 mod leaving;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod plain;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! always has; the caller and the providers run in the test's runtime. What is
 //! logged is kept, one JSON object for each request.
 
+pub(crate) mod parrot;
 pub(crate) mod scripted;
 
 use std::io::{self, Write};

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A provider on a port of its own. Dropping it ends it.
@@ -117,6 +118,8 @@ pub(crate) enum Beat {
     Flush,
     /// The connection (on HTTP/2, the stream) breaks.
     Cut,
+    /// Nothing comes before this is told.
+    Until(oneshot::Receiver<()>),
     /// Nothing more ever comes.
     Hang,
 }
@@ -182,16 +185,25 @@ impl http_body::Body for Played {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self.beats.front() {
-            Some(Beat::Hang) => return Poll::Pending,
-            Some(Beat::Flush) => cx.waker().wake_by_ref(),
-            _ => {}
-        }
-        match self.beats.pop_front() {
-            None => Poll::Ready(None),
-            Some(Beat::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Some(Beat::Cut) => Poll::Ready(Some(Err(io::Error::other("cut by the script")))),
-            Some(Beat::Flush | Beat::Hang) => Poll::Pending,
+        loop {
+            if let Some(Beat::Until(told)) = self.beats.front_mut() {
+                // Whoever should tell and left is as good as told.
+                let _ = ready!(Pin::new(told).poll(cx));
+            }
+            return match self.beats.pop_front() {
+                None => Poll::Ready(None),
+                Some(Beat::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Some(Beat::Cut) => Poll::Ready(Some(Err(io::Error::other("cut by the script")))),
+                Some(Beat::Until(_)) => continue,
+                Some(Beat::Flush) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(Beat::Hang) => {
+                    self.beats.push_front(Beat::Hang);
+                    Poll::Pending
+                }
+            };
         }
     }
 
