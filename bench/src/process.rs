@@ -64,21 +64,32 @@ impl Cores {
     /// # Errors
     /// When `taskset` is missing or refuses.
     pub fn pin_self(self) -> Result<()> {
-        let done = Command::new("taskset")
-            .args([
-                "-p",
-                "-c",
-                &self.load.to_string(),
-                &std::process::id().to_string(),
-            ])
-            .stdout(Stdio::null())
-            .status()
-            .map_err(|error| format!("can't run taskset (package util-linux): {error}"))?;
-        if done.success() {
-            Ok(())
-        } else {
-            Err("taskset could not pin this process".into())
-        }
+        let (core, own) = (self.load.to_string(), std::process::id().to_string());
+        run_tool("taskset", &["-p", "-c", &core, &own])
+    }
+}
+
+/// Gives this process and all it starts from now on real-time priority, so
+/// that other users of the machine don't come between.
+///
+/// # Errors
+/// When `chrt` is missing or refuses.
+pub fn realtime() -> Result<()> {
+    let own = std::process::id().to_string();
+    run_tool("chrt", &["-r", "-p", "1", &own])
+}
+
+/// Runs one of util-linux's tools to its end.
+fn run_tool(name: &str, arguments: &[&str]) -> Result<()> {
+    let done = Command::new(name)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| format!("can't run {name} (package util-linux): {error}"))?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err(format!("{name} {} failed", arguments.join(" ")).into())
     }
 }
 

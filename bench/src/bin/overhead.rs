@@ -15,7 +15,7 @@ use tokio::time;
 
 use nowait_bench::load::{self, quantile};
 use nowait_bench::peers::{Peer, Running, Setup};
-use nowait_bench::process::{Cores, Folder};
+use nowait_bench::process::{self, Cores, Folder};
 use nowait_bench::responder::{Responder, Stream};
 use nowait_bench::table::{Quantity, Table, Target};
 use nowait_bench::{Result, unless_stopped};
@@ -43,6 +43,9 @@ struct Options {
     /// Run nginx with `access_log off`: less than nowait does
     #[arg(long)]
     nginx_without_log: bool,
+    /// Run everything at real-time priority (as root): for a machine that is busy
+    #[arg(long)]
+    realtime: bool,
     /// Exit with 1 when a target is missed
     #[arg(long)]
     check: bool,
@@ -59,6 +62,13 @@ const BUSY: usize = 64;
 const PACED: Stream = Stream {
     events: 64,
     gap: Duration::from_millis(5),
+    hold: false,
+};
+/// For the time to the first event: the pause behind it lets whoever waits for
+/// it run, where a burst would keep the load's core to the responder.
+const FIRST: Stream = Stream {
+    events: 4,
+    gap: Duration::from_millis(1),
     hold: false,
 };
 const BURST: Stream = Stream {
@@ -141,6 +151,9 @@ fn measure(options: &Options) -> Result<Table> {
         Some(cores) => cores.pin_self()?,
         None => eprintln!("only one core: nothing is pinned and the numbers are of little use"),
     }
+    if options.realtime {
+        process::realtime()?;
+    }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(unless_stopped(run(options, cores)))
 }
@@ -203,7 +216,7 @@ impl Latency {
         let length = Duration::from_millis(options.length);
         load::calls(to, 1, length / 10).await?;
         let calls = load::calls(to, 1, length).await?.latencies;
-        let streams = load::streams(to, BURST, 1, length).await?.first_events;
+        let streams = load::streams(to, FIRST, 1, length).await?.first_events;
         let both = |sorted: &[Duration]| (quantile(sorted, 0.5), quantile(sorted, 0.99));
         Ok(Self {
             call: both(&calls),
