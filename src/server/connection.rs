@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Shared, routes};
@@ -98,9 +98,15 @@ pub(super) fn spawn(stream: TcpStream, shared: &Arc<Shared>) {
         let _open = open;
         match shared.tls.load_full() {
             Some(acceptor) => Box::pin(secure(stream, &acceptor, &shared)).await,
-            // A caller that says nothing for so long has nothing to say.
             None => {
-                if let Ok(Ok(is_two)) = timeout(HEAD_MAX, opens_with_preface(&stream)).await {
+                let sniffed = tokio::select! {
+                    biased;
+                    // A caller that says nothing for so long has nothing to say.
+                    sniffed = timeout(HEAD_MAX, opens_with_preface(&stream)) => sniffed,
+                    // Nor has one that has said nothing when the end begins.
+                    () = shared.instance.drain.begun() => return,
+                };
+                if let Ok(Ok(is_two)) = sniffed {
                     serve(stream, is_two, &shared).await;
                 }
             }
@@ -123,13 +129,16 @@ async fn opens_with_preface(stream: &TcpStream) -> io::Result<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     let mut seen = [0; PREFACE.len()];
     loop {
+        let ready = stream.ready(Interest::READABLE).await?;
         let count = stream.peek(&mut seen).await?;
-        if count == PREFACE.len() || count == 0 || seen[..count] != PREFACE[..count] {
-            return Ok(count > 0 && seen == PREFACE);
+        let is_part = 0 < count && count < PREFACE.len() && seen[..count] == PREFACE[..count];
+        if !is_part || ready.is_read_closed() {
+            return Ok(seen == PREFACE);
         }
-        // A part of it has come. The socket stays readable until more of it
-        // is taken, so there is nothing to wait on but the clock.
-        sleep(Duration::from_millis(5)).await;
+        // A part of it has come, and stays in the socket: what wakes this
+        // task is not that there is something to read but that there is more.
+        let seen_that = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = stream.try_io(Interest::READABLE, seen_that);
     }
 }
 

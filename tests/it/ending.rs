@@ -28,7 +28,7 @@ fn settle(gateway: &Gateway, callers: usize) {
         (gateway.metric("nowait_caller_connections") >= callers as f64).then_some(())
     });
     for _ in 0..3 {
-        assert_eq!(gateway.call(head("GET", "/readyz", &[])).status, 200);
+        assert_eq!(gateway.call(head("GET", "/health", &[])).status, 200);
     }
 }
 
@@ -142,6 +142,21 @@ fn past_the_drain_a_call_without_an_answer_gets_a_status() {
         gateway.running().stopper()();
         door.assert_error(&client.reply(), 503, "overloaded");
         gone.wait("the provider is told to stop");
+    }
+}
+
+/// A connection somebody keeps open just in case is no reason to wait.
+#[test]
+fn callers_that_have_said_nothing_do_not_hold_up_the_end() {
+    let gateway = Gateway::with_server("drain = \"1h\"", &both(Upstream::closed_port()));
+    let mut silent = [gateway.client(), gateway.client(), gateway.client()];
+    silent[1].send("P");
+    silent[2].send(head("GET", "/health", &[]));
+    assert_eq!(silent[2].reply().status, 200);
+    settle(&gateway, 3);
+    gateway.running().stopper()();
+    for client in &mut silent {
+        assert!(client.wire.ends());
     }
 }
 

@@ -255,3 +255,129 @@ fn a_caller_that_leaves_resets_its_stream_at_the_provider_and_no_other() {
     go.notify_one();
     assert_eq!(stays.reply().text(), Door::Chat.answer_body());
 }
+
+/// Sends as much as is taken; how much that was, once nobody takes more.
+async fn flood(mut asked: Asked, went: Arc<AtomicUsize>, full: Signal) {
+    const PIECE: usize = 64 << 10;
+    let head = Response::builder().header("content-type", "text/event-stream");
+    let head = head.body(()).unwrap();
+    let mut sending = asked.respond.send_response(head, false).unwrap();
+    let filler = Bytes::from(vec![b'x'; PIECE]);
+    sending
+        .send_data(Bytes::from_static(b"data: "), false)
+        .unwrap();
+    while went.load(Ordering::SeqCst) < 64 << 20 {
+        sending.reserve_capacity(PIECE);
+        let room = std::future::poll_fn(|cx| sending.poll_capacity(cx));
+        let wait = std::time::Duration::from_millis(200);
+        match tokio::time::timeout(wait, room).await {
+            Ok(Some(Ok(room))) => {
+                let size = room.min(PIECE);
+                went.fetch_add(size, Ordering::SeqCst);
+                sending.send_data(filler.slice(..size), false).unwrap();
+            }
+            Ok(_) => return,
+            Err(_) => full.raise(),
+        }
+    }
+}
+
+/// Whoever the caller is, what it doesn't read stays with the provider, and
+/// the other calls on the same connection to that provider don't notice.
+#[test]
+fn a_caller_that_does_not_read_holds_back_its_own_stream_and_no_other() {
+    for caller_speaks_two in [false, true] {
+        let (went, full) = (Arc::new(AtomicUsize::new(0)), Signal::default());
+        let (told, counted) = (full.clone(), Arc::clone(&went));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (seen, first) = (Arc::clone(&connections), Arc::new(AtomicBool::new(true)));
+        let play: Play = Arc::new(move |asked| {
+            seen.fetch_max(asked.connection + 1, Ordering::SeqCst);
+            if first.swap(false, Ordering::SeqCst) {
+                tokio::spawn(flood(asked, Arc::clone(&counted), told.clone()));
+            } else {
+                answers(asked);
+            }
+            done(false)
+        });
+        let gateway = Gateway::new(&settings(h2::provider(100, play), ""));
+        let look = || {
+            full.wait("the provider can't send any more");
+            let held = went.load(Ordering::SeqCst);
+            assert!(held < 24 << 20, "{held} bytes are held");
+            for _ in 0..20 {
+                let reply = gateway.call(Door::Chat.call(false));
+                assert_eq!(reply.text(), Door::Chat.answer_body());
+            }
+            assert_eq!(
+                connections.load(Ordering::SeqCst),
+                1,
+                "all on one connection"
+            );
+        };
+        if caller_speaks_two {
+            h2::block_on(async {
+                let mut sender = h2::connect(gateway.address).await;
+                let request = h2::post(Door::Chat.path(), &[]);
+                let (answer, mut sending) = sender.send_request(request, false).unwrap();
+                sending
+                    .send_data(Door::Chat.body(true).into(), true)
+                    .unwrap();
+                let unread = answer.await.unwrap();
+                look();
+                drop(unread);
+            });
+        } else {
+            let mut client = gateway.client();
+            client.send(Door::Chat.call(true));
+            assert_eq!(client.answer().status, 200);
+            look();
+        }
+    }
+}
+
+/// A refused stream was certainly not acted on: it is sent again, unasked.
+#[test]
+fn a_stream_that_a_provider_refuses_is_sent_again() {
+    let first = Arc::new(AtomicBool::new(true));
+    let play: Play = Arc::new(move |mut asked: Asked| {
+        if first.swap(false, Ordering::SeqCst) {
+            asked.respond.send_reset(::h2::Reason::REFUSED_STREAM);
+        } else {
+            answers(asked);
+        }
+        done(false)
+    });
+    let gateway = Gateway::new(&settings(h2::provider(100, play), ""));
+    let reply = gateway.call(Door::Chat.call(false));
+    assert_eq!(reply.text(), Door::Chat.answer_body());
+    assert_eq!(reply.head.get("x-nowait-attempts"), Some("2"));
+}
+
+#[test]
+fn trailers_of_a_provider_reach_a_caller_who_takes_them() {
+    let play: Play = Arc::new(|mut asked: Asked| {
+        let head = Response::builder().body(()).unwrap();
+        let mut sending = asked.respond.send_response(head, false).unwrap();
+        sending
+            .send_data(Bytes::from_static(b"bytes"), false)
+            .unwrap();
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("x-checksum", "1".parse().unwrap());
+        sending.send_trailers(trailers).unwrap();
+        done(false)
+    });
+    let gateway = Gateway::new(&settings(h2::provider(100, play), ""));
+    let answer = h2::block_on(async {
+        let mut sender = h2::connect(gateway.address).await;
+        h2::call(&mut sender, h2::post("/up/v1/files", &[]), "x").await
+    })
+    .unwrap();
+    let trailers = answer.trailers.expect("trailers");
+    assert_eq!(trailers["x-checksum"], "1");
+    assert!(trailers.contains_key("server-timing"));
+    assert_eq!(answer.body, b"bytes");
+    // A caller of HTTP/1.1 gets the answer all the same.
+    let reply = gateway.call(crate::harness::client::post("/up/v1/files", &[], "x"));
+    assert_eq!((reply.text().as_str(), reply.whole), ("bytes", true));
+}

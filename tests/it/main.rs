@@ -13,6 +13,8 @@ mod callers;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod deadlines;
 #[cfg(test)]
 mod ending;
@@ -27,9 +29,13 @@ mod harness;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod items;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leaving;
+#[cfg(test)]
+mod legal;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

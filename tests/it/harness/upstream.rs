@@ -142,6 +142,11 @@ impl Upstream {
         self.shared.scripts.lock().push_back(script);
     }
 
+    /// Drops the scripts that have not been played.
+    pub(crate) fn forget(&self) {
+        self.shared.scripts.lock().clear();
+    }
+
     /// What has come until now.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().clone()
