@@ -201,10 +201,12 @@ impl Gateway {
                 batch::answer(self, caller, &body, ledger).await
             }
             Endpoint::Models => {
-                models::list(self, intake::spoken_by(&caller.headers), ledger).await
+                let dialect = intake::spoken_by(&caller.headers);
+                models::list(self, dialect, &caller.tenant, ledger).await
             }
             Endpoint::Model(id) => {
-                models::one(self, &id, intake::spoken_by(&caller.headers), ledger).await
+                let dialect = intake::spoken_by(&caller.headers);
+                models::one(self, &id, dialect, &caller.tenant, ledger).await
             }
             Endpoint::Raw { provider, rest } => {
                 raw::answer(self, caller, &provider, &rest, body, ledger).await

@@ -77,6 +77,21 @@ pub fn usage_of(format: Format, body: &[u8]) -> Option<Usage> {
 /// be escaped there), and with one closing brace after its value it can only
 /// be the top level's.
 fn closing_usage(body: &[u8]) -> Option<&str> {
+    let (usage, after) = last_usage(body)?;
+    (after == "}").then_some(usage)
+}
+
+/// Reads the usage from the end of a body whose beginning was not kept. What
+/// follows it in the answer's object may be texts and numbers, no more.
+pub fn usage_at_end(format: Format, end: &[u8]) -> Option<Usage> {
+    let (usage, after) = last_usage(end)?;
+    let between = after.strip_suffix('}')?;
+    let is_top_level = !between.contains(['{', '}', '[', ']']);
+    is_top_level.then(|| read_usage(format, usage)).flatten()
+}
+
+/// The value of the last `usage` in `body`, and what follows it.
+fn last_usage(body: &[u8]) -> Option<(&str, &str)> {
     const KEY: &[u8] = b"\"usage\"";
     let at = memchr::memmem::rfind(body, KEY)?;
     let rest = body[at + KEY.len()..].trim_ascii_start();
@@ -84,7 +99,7 @@ fn closing_usage(body: &[u8]) -> Option<&str> {
     let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
     let usage = values.next()?.ok()?;
     let after = value[values.byte_offset()..].trim_ascii();
-    (after == "}").then(|| usage.get())
+    Some((usage.get(), after))
 }
 
 fn read_usage(format: Format, raw: &str) -> Option<Usage> {
@@ -205,6 +220,33 @@ mod tests {
             output,
             ..Usage::default()
         })
+    }
+
+    #[test]
+    fn the_end_of_a_body_tells_its_usage() {
+        let rows = [
+            (
+                r#"0.5]}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+                took(8, 0),
+            ),
+            (
+                r#"é"}],"usage": {"prompt_tokens":8,"completion_tokens":2} ,"service_tier":"default","n":null }"#,
+                took(8, 2),
+            ),
+            // Something else's.
+            (r#","usage":{"prompt_tokens":8}}]}"#, None),
+            (r#","usage":{"prompt_tokens":8},"choices":[{}]}"#, None),
+            (r#"said \"usage\":{"prompt_tokens":8}""#, None),
+            (r#","usage":{"prompt_tok"#, None),
+            ("", None),
+        ];
+        for (end, expected) in rows {
+            assert_eq!(
+                usage_at_end(Format::Chat, end.as_bytes()),
+                expected,
+                "{end}"
+            );
+        }
     }
 
     #[test]

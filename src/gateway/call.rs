@@ -196,14 +196,18 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
     let headers = std::mem::take(&mut asked.head.headers);
     let callee = Arc::clone(&asked.callee);
     let mut relay = asked.relay(Form::Raw, false);
+    let is_read = status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity));
     let Some(body) = relay.collect(WHOLE_MAX, ledger).await? else {
+        if is_read {
+            relay.look_at_the_end(format);
+        }
         return Ok(Answered {
             status,
             headers,
             body: Body::Relay(Box::new(relay)),
         });
     };
-    if status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity)) {
+    if is_read {
         if !looks_like_json(&body) {
             return Err(not_json(&callee.provider.name, &headers));
         }

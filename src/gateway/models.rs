@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::auth::Tenant;
 use super::headers;
 use super::ledger::Ledger;
 use super::plan::Callee;
@@ -207,11 +208,20 @@ struct Shown {
     id: String,
     created: i64,
     owner: String,
+    /// Who answers to it, as `provider/model`.
+    target: String,
 }
 
 /// The names a caller may use, the operator's own first. A name that leads to
 /// its provider by itself is bare, any other carries its provider.
-fn shown(gateway: &Gateway) -> Vec<Shown> {
+fn shown(gateway: &Gateway, tenant: &Tenant) -> Vec<Shown> {
+    let mut names = known(gateway);
+    names.retain(|name| tenant.may_use(&name.id, &name.target).is_ok());
+    names
+}
+
+/// Every name there is.
+fn known(gateway: &Gateway) -> Vec<Shown> {
     let mut names: Vec<Shown> = gateway
         .routes
         .names()
@@ -219,6 +229,7 @@ fn shown(gateway: &Gateway) -> Vec<Shown> {
             id: name.to_owned(),
             created: 0,
             owner: "nowait".to_owned(),
+            target: target_of(gateway, name),
         })
         .collect();
     names.sort_by(|a, b| a.id.cmp(&b.id));
@@ -241,6 +252,7 @@ fn shown(gateway: &Gateway) -> Vec<Shown> {
                 .any(|known| known.id == id)
             {
                 names.push(Shown {
+                    target: format!("{owner}/{}", listed.id),
                     id,
                     created: listed.created,
                     owner: owner.clone(),
@@ -249,6 +261,13 @@ fn shown(gateway: &Gateway) -> Vec<Shown> {
         }
     }
     names
+}
+
+/// Who answers to one of the operator's names first.
+fn target_of(gateway: &Gateway, name: &str) -> String {
+    let plan = gateway.routes.plan(name).ok();
+    let target = plan.as_ref().and_then(|plan| plan.targets.first());
+    target.map_or_else(|| name.to_owned(), |target| target.full_name())
 }
 
 #[derive(Serialize)]
@@ -303,10 +322,11 @@ async fn heard(gateway: &Arc<Gateway>, ledger: &mut Ledger) {
 pub async fn list(
     gateway: &Arc<Gateway>,
     dialect: Dialect,
+    tenant: &Tenant,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
     heard(gateway, ledger).await;
-    let names = shown(gateway);
+    let names = shown(gateway, tenant);
     let body = match dialect {
         Dialect::Anthropic => json(&serde_json::json!({
             "data": names.iter().map(Shown::anthropic).collect::<Vec<_>>(),
@@ -327,26 +347,25 @@ pub async fn one(
     gateway: &Arc<Gateway>,
     id: &str,
     dialect: Dialect,
+    tenant: &Tenant,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
     heard(gateway, ledger).await;
-    let names = shown(gateway);
-    let found = names.into_iter().find(|name| name.id == id).or_else(|| {
+    let found = known(gateway).into_iter().find(|name| name.id == id);
+    let model = match found {
+        Some(listed) => listed,
         // A name can be callable without being listed.
-        let plan = gateway.routes.plan(id).ok()?;
-        Some(Shown {
-            id: id.to_owned(),
-            created: 0,
-            owner: plan.targets[0].callee.provider.name.clone(),
-        })
-    });
-    let Some(model) = found else {
-        return Err(gateway
-            .routes
-            .plan(id)
-            .err()
-            .unwrap_or_else(|| Error::new(Kind::ModelNotFound, "no such model")));
+        None => {
+            let plan = gateway.routes.plan(id)?;
+            Shown {
+                id: id.to_owned(),
+                created: 0,
+                owner: plan.targets[0].callee.provider.name.clone(),
+                target: plan.targets[0].full_name(),
+            }
+        }
     };
+    tenant.may_use(&model.id, &model.target)?;
     let body = match dialect {
         Dialect::Anthropic => json(&model.anthropic()),
         Dialect::OpenAi | Dialect::Gemini | Dialect::Sim => json(&model.openai()),

@@ -23,7 +23,7 @@ use super::attempt::{Limits, broken, drained};
 use super::ledger::Ledger;
 use super::plain::Plain;
 use super::plan::Callee;
-use crate::dialect::{Ending, ErrorView, Format, Watch, error_event};
+use crate::dialect::{Ending, ErrorView, Format, Watch, answer, error_event};
 use crate::error::{Error, Kind};
 use crate::sse::Framer;
 use crate::upstream::Incoming;
@@ -63,10 +63,31 @@ struct Alarms {
 pub enum Form {
     /// Bytes, not looked at.
     Raw,
+    /// An answer in one piece, too large to be held.
+    Long(Long),
     /// A stream in the caller's own format.
     Events(Events),
     /// A stream turned into the plain endpoint's.
     Plain(Plain),
+}
+
+/// A large answer whose end is kept as it passes, for the usage told there.
+pub struct Long {
+    format: Format,
+    end: Vec<u8>,
+}
+
+/// How much of a large answer's end is kept: its usage and what little
+/// follows that.
+const END_KEPT: usize = 4 << 10;
+
+impl Long {
+    fn see(&mut self, bytes: &[u8]) {
+        let new = &bytes[bytes.len().saturating_sub(END_KEPT)..];
+        let old = self.end.len().min(END_KEPT - new.len());
+        self.end.drain(..self.end.len() - old);
+        self.end.extend_from_slice(new);
+    }
 }
 
 /// A stream relayed frame by frame.
@@ -205,6 +226,19 @@ impl Relay {
         Ok(Some(joined.freeze()))
     }
 
+    /// Looks for the usage of an answer of `format` that was not held, some
+    /// of which is ready to go out.
+    pub fn look_at_the_end(&mut self, format: Format) {
+        let mut long = Long {
+            format,
+            end: Vec::with_capacity(END_KEPT),
+        };
+        for bytes in &self.ready {
+            long.see(bytes);
+        }
+        self.form = Form::Long(long);
+    }
+
     /// The next step. After [`Step::Broken`] the caller is told by
     /// [`Relay::tell`].
     pub fn poll_step(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -260,7 +294,7 @@ impl Relay {
     /// connection ends is not the caller's concern.
     fn unless_ended(&mut self, error: impl FnOnce(&Self) -> Error) -> Result<(), Error> {
         let whole = match &self.form {
-            Form::Raw => false,
+            Form::Raw | Form::Long(_) => false,
             Form::Events(events) => events.watch.ending() == Ending::Terminal,
             Form::Plain(plain) => plain.watch().ending() == Ending::Terminal,
         };
@@ -269,8 +303,11 @@ impl Relay {
 
     fn take(&mut self, bytes: Bytes, ledger: &mut Ledger) -> Result<(), Error> {
         let mut taken = Ok(());
+        if let Form::Long(long) = &mut self.form {
+            long.see(&bytes);
+        }
         let content = match &mut self.form {
-            Form::Raw => {
+            Form::Raw | Form::Long(_) => {
                 if !bytes.is_empty() {
                     self.ready.push_back(bytes);
                 }
@@ -291,7 +328,7 @@ impl Relay {
     /// Upstream's bytes are over: was the answer?
     fn end(&mut self) -> Result<(), Error> {
         match &mut self.form {
-            Form::Raw => {}
+            Form::Raw | Form::Long(_) => {}
             Form::Events(events) => {
                 let rest = events.framer.rest();
                 if !rest.is_empty() {
@@ -369,7 +406,7 @@ impl Relay {
     pub fn tell(&mut self, error: &Error, request_id: &str) -> Option<Bytes> {
         let view = ErrorView::new(error, request_id);
         match &self.form {
-            Form::Raw => None,
+            Form::Raw | Form::Long(_) => None,
             Form::Events(events) => {
                 let event = error_event(events.format, &view, events.watch.next_sequence_number());
                 if !events.within_frame {
@@ -385,13 +422,19 @@ impl Relay {
 
     /// Whether every byte of an answer of known length has been handed out.
     pub fn is_over(&self) -> bool {
-        matches!(self.form, Form::Raw) && self.ready.is_empty() && self.body.is_end_stream()
+        matches!(self.form, Form::Raw | Form::Long(_))
+            && self.ready.is_empty()
+            && self.body.is_end_stream()
     }
 
     /// Notes what the stream has told of itself until now.
     pub fn settle(&self, ledger: &mut Ledger) {
         let watch = match &self.form {
             Form::Raw => return,
+            Form::Long(long) => {
+                ledger.usage = answer::usage_at_end(long.format, &long.end);
+                return;
+            }
             Form::Events(events) => &events.watch,
             Form::Plain(plain) => plain.watch(),
         };

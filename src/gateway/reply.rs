@@ -120,8 +120,7 @@ impl Answered {
 /// The body of a response.
 pub struct Reply {
     body: Body,
-    /// Its length where that was announced: nobody asks for the end of a body
-    /// once this many bytes have been taken.
+    /// Its length where that was announced.
     length: Option<u64>,
     /// It ends with [`Cut`] when next asked.
     cut: bool,
@@ -164,9 +163,9 @@ impl Reply {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let Self {
             body,
-            length,
             cut,
             ledger,
+            length: _,
         } = self;
         if *cut {
             return Poll::Ready(Some(Err(Cut)));
@@ -191,9 +190,6 @@ impl Reply {
             Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, ledger)) {
                 Step::Data(bytes) => {
                     ledger.bytes_out += bytes.len() as u64;
-                    if *length == Some(ledger.bytes_out) {
-                        ledger.complete();
-                    }
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
                 Step::End(trailers) => {
@@ -228,7 +224,7 @@ impl Drop for Reply {
         // not ask for an end it knows.
         if let Body::Relay(relay) = &self.body {
             relay.settle(&mut self.ledger);
-            if relay.is_over() {
+            if relay.is_over() || self.length == Some(self.ledger.bytes_out) {
                 self.ledger.complete();
             }
         }

@@ -3,8 +3,6 @@
 //! `cfg(test)` is always true here; it tells the lints that these are tests.
 
 #[cfg(test)]
-mod batch;
-#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod books;

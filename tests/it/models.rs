@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, timeout};
 
 use crate::stage::parrot::{self, Asked};
@@ -318,6 +319,49 @@ async fn the_list_is_what_callers_may_ask_for() {
     assert_eq!(asked[0].header("x-api-key"), "sk-anthropic");
     assert_eq!(asked[0].header("anthropic-version"), "2023-06-01");
     assert_eq!(asked[4].header("authorization"), "Bearer sk-openai");
+}
+
+#[tokio::test]
+async fn a_key_sees_the_models_it_may_use() {
+    let provider = listing(Asked::default()).await;
+    let key = |name: &str, models: &str| {
+        let hash = Sha256::digest(format!("key-of-{name}"));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("[[keys]]\nname = \"{name}\"\nhash = \"sha256:{hash}\"\nmodels = [{models}]\n")
+    };
+    let stage = Stage::set(&format!(
+        "{}{}{}",
+        providers(&provider),
+        key("all", "\"*\""),
+        key(
+            "few",
+            "\"fast\", \"gpt-x\", \"anthropic/*\", \"groq/openai/*\""
+        )
+    ));
+    let by =
+        |name: &str, path: &str| with(get(path), "authorization", &format!("Bearer key-of-{name}"));
+    let list = stage.call(by("all", "/v1/models")).await.json();
+    assert_eq!(all(&list).len(), 8);
+    let list = stage.call(by("few", "/v1/models")).await.json();
+    // By a name of its own or by that of who answers to it.
+    let few = [
+        "either",
+        "fast",
+        "gpt-4o",
+        "gpt-x",
+        "claude-x",
+        "groq/openai/gpt-oss-20b",
+    ];
+    assert_eq!(all(&list), few);
+    for id in few {
+        let one = stage.call(by("few", &format!("/v1/models/{id}"))).await;
+        assert_eq!(one.status, 200, "{id}");
+    }
+    for id in ["openai/house-9", "groq/fast", "gpt-of-tomorrow"] {
+        let one = stage.call(by("few", &format!("/v1/models/{id}"))).await;
+        assert_eq!(one.status, 403, "{id}: {}", one.text());
+    }
+    assert_eq!(stage.call(get("/v1/models")).await.status, 401);
 }
 
 fn all(list: &Value) -> Vec<&str> {

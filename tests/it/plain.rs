@@ -2,6 +2,7 @@
 //! asked of the provider for it.
 
 mod answers;
+mod batch;
 
 use bytes::Bytes;
 use http::Request;

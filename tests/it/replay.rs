@@ -63,6 +63,18 @@ async fn golden_traffic_passes_byte_for_byte() {
     replay(golden.collect()).await;
 }
 
+/// An answer too large to be held passes as it comes, and its usage is read
+/// from its end.
+#[tokio::test]
+async fn a_large_answer_passes_byte_for_byte() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openai");
+    let mut large = Recording::golden(&root.join("embeddings-one.json")).unwrap();
+    let small = String::from_utf8(large.body.to_vec()).unwrap();
+    let (start, end) = small.split_at(small.find('[').unwrap() + 1);
+    large.body = format!("{start}{}{end}", " ".repeat(3 << 20)).into();
+    replay(vec![large]).await;
+}
+
 /// Plays every recording in every way it can be asked for.
 async fn replay(recorded: Vec<Recording>) {
     let recorded: Vec<_> = recorded.into_iter().map(Arc::new).collect();
