@@ -183,6 +183,8 @@ impl Gateway {
         };
         ledger.authenticated(&tenant);
         let caller = Caller::new(head, tenant)?;
+        // All but the plain path are boxed, so that the room of the largest is
+        // not set aside for every call that waits.
         match endpoint {
             Endpoint::Call(format) => {
                 let body = self.read(&mut body, &caller, ledger).await?;
@@ -194,22 +196,22 @@ impl Gateway {
             }
             Endpoint::Generate(flavour) => {
                 let body = self.read(&mut body, &caller, ledger).await?;
-                self.generate(caller, flavour, &body, ledger).await
+                Box::pin(self.generate(caller, flavour, &body, ledger)).await
             }
             Endpoint::Batch => {
                 let body = self.read(&mut body, &caller, ledger).await?;
-                batch::answer(self, caller, &body, ledger).await
+                Box::pin(batch::answer(self, caller, &body, ledger)).await
             }
             Endpoint::Models => {
                 let dialect = intake::spoken_by(&caller.headers);
-                models::list(self, dialect, &caller.tenant, ledger).await
+                Box::pin(models::list(self, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Model(id) => {
                 let dialect = intake::spoken_by(&caller.headers);
-                models::one(self, &id, dialect, &caller.tenant, ledger).await
+                Box::pin(models::one(self, &id, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Raw { provider, rest } => {
-                raw::answer(self, caller, &provider, &rest, body, ledger).await
+                Box::pin(raw::answer(self, caller, &provider, &rest, body, ledger)).await
             }
         }
     }
