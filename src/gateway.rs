@@ -13,6 +13,8 @@ mod batch;
 mod call;
 pub mod drain;
 mod encoding;
+pub mod endpoint;
+mod events;
 mod generate;
 mod headers;
 pub mod intake;
@@ -39,7 +41,8 @@ use tokio::time::Instant;
 use self::attempt::Limits;
 use self::auth::{Tenant, Tenants};
 use self::drain::Drain;
-use self::intake::{Endpoint, Flavour, Patience, Within};
+use self::endpoint::{Endpoint, Flavour};
+use self::intake::{Patience, Within};
 use self::ledger::Ledger;
 use self::models::Catalogue;
 use self::plan::{Callee, Routes};
@@ -131,7 +134,7 @@ impl Gateway {
         let endpoint = Endpoint::of(&head.method, head.uri.path());
         let dialect = match &endpoint {
             Ok(endpoint) => endpoint.dialect(&head.headers),
-            Err(_) => intake::dialect_of_unknown(head.uri.path(), &head.headers),
+            Err(_) => endpoint::dialect_of_unknown(head.uri.path(), &head.headers),
         };
         let outcome = match endpoint {
             Ok(endpoint) => {
@@ -203,11 +206,11 @@ impl Gateway {
                 Box::pin(batch::answer(self, caller, &body, ledger)).await
             }
             Endpoint::Models => {
-                let dialect = intake::spoken_by(&caller.headers);
+                let dialect = endpoint::spoken_by(&caller.headers);
                 Box::pin(models::list(self, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Model(id) => {
-                let dialect = intake::spoken_by(&caller.headers);
+                let dialect = endpoint::spoken_by(&caller.headers);
                 Box::pin(models::one(self, &id, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Raw { provider, rest } => {

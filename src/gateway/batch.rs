@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::endpoint::Flavour;
 use super::generate::{self, Ask};
-use super::intake::Flavour;
 use super::ledger::Ledger;
 use super::plain::Shape;
 use super::reply::{Answered, Body};

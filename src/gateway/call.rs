@@ -8,10 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 
 use super::attempt::{Limits, Span};
 use super::encoding::Coding;
+use super::events::Events;
 use super::headers::{self, Passage};
 use super::ledger::Ledger;
 use super::plan::{Callee, Plan, Target};
-use super::relay::{Events, Form};
+use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::{Asked, Caller, Gateway};
 use crate::config::Timeouts;

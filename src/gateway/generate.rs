@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 
 use super::attempt::{Limits, Span};
 use super::encoding::Coding;
+use super::endpoint::{Flavour, percent_decode};
 use super::headers;
-use super::intake::{Flavour, Patience, percent_decode};
+use super::intake::Patience;
 use super::ledger::Ledger;
 use super::plain::{Names, Plain, Shape, Told};
 use super::plan::Target;

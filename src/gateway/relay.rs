@@ -20,12 +20,12 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::Instance;
 use super::attempt::{Limits, broken, drained};
+use super::events::Events;
 use super::ledger::Ledger;
 use super::plain::Plain;
 use super::plan::Callee;
-use crate::dialect::{Ending, ErrorView, Format, Watch, answer, error_event};
+use crate::dialect::{Ending, ErrorView, Format, answer, error_event};
 use crate::error::{Error, Kind};
-use crate::sse::Framer;
 use crate::upstream::Incoming;
 
 /// An answer on its way.
@@ -87,30 +87,6 @@ impl Long {
         let old = self.end.len().min(END_KEPT - new.len());
         self.end.drain(..self.end.len() - old);
         self.end.extend_from_slice(new);
-    }
-}
-
-/// A stream relayed frame by frame.
-pub struct Events {
-    format: Format,
-    framer: Framer,
-    watch: Watch,
-    /// The caller didn't ask for the usage chunk that nowait asked for.
-    hide_usage: bool,
-    /// A part of a frame has gone out and its end has not.
-    within_frame: bool,
-}
-
-impl Events {
-    /// At the start of a stream of `format`.
-    pub fn new(format: Format, hide_usage: bool) -> Self {
-        Self {
-            format,
-            framer: Framer::default(),
-            watch: Watch::new(format),
-            hide_usage,
-            within_frame: false,
-        }
     }
 }
 
@@ -449,51 +425,6 @@ impl Relay {
         let mut trailers = self.trailers.take().unwrap_or_default();
         trailers.append("server-timing", ledger.totals());
         Some(trailers)
-    }
-}
-
-impl Events {
-    /// Takes a chunk, makes ready the frames that are whole, and tells whether
-    /// any of them was content.
-    fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> bool {
-        self.framer.push(chunk);
-        let mut content = false;
-        while let Some(run) = self.framer.next_run() {
-            if run.is_part() {
-                if run.opens_part {
-                    content |= self.watch.see_part(&run.bytes).content;
-                }
-                self.within_frame = true;
-                ready.push_back(run.bytes);
-                continue;
-            }
-            self.within_frame = false;
-            let mut hidden = Vec::new();
-            let mut at = 0;
-            for frame in run.frames() {
-                let seen = self.watch.see(frame);
-                content |= seen.content;
-                if seen.usage_only && self.hide_usage {
-                    hidden.push(at..at + frame.len());
-                }
-                at += frame.len();
-            }
-            if hidden.is_empty() {
-                ready.push_back(run.bytes);
-                continue;
-            }
-            let mut from = 0;
-            for gap in hidden {
-                if gap.start > from {
-                    ready.push_back(run.bytes.slice(from..gap.start));
-                }
-                from = gap.end;
-            }
-            if from < run.bytes.len() {
-                ready.push_back(run.bytes.slice(from..));
-            }
-        }
-        content
     }
 }
 
