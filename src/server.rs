@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::assemble::{Parts, callees};
 use self::connection::Connections;
-use crate::config::{Args, Config, Environment, reload};
+use crate::config::{Args, AuthMode, Config, Environment, reload};
 use crate::gateway::{Gateway, Instance};
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
@@ -44,6 +44,8 @@ struct Shared {
     tls: ArcSwapOption<TlsAcceptor>,
     connections: Connections,
     parts: Parts,
+    /// The address in use, whatever a later configuration says.
+    bound: SocketAddr,
 }
 
 /// A server that accepts callers. Dropping it does not stop it: [`Running::stop`]
@@ -97,6 +99,7 @@ impl Running {
             tls: ArcSwapOption::new(acceptor.map(Arc::new)),
             instance,
             parts,
+            bound: address,
         });
         let mut running = Self {
             address,
@@ -256,6 +259,14 @@ async fn follow_changes(shared: Arc<Shared>, origin: Origin, asked: Arc<Notify>)
 }
 
 fn replace(shared: &Shared, config: Config) -> Result<(), String> {
+    // The file may name another address; the one bound is what strangers reach.
+    let is_open = config.keys.is_empty() && config.server.auth == AuthMode::Keys;
+    if is_open && !shared.bound.ip().is_loopback() {
+        return Err(format!(
+            "it has no [[keys]], and {} is not a loopback address: add keys, or write [server] auth = \"none\"",
+            shared.bound
+        ));
+    }
     let acceptor = match &config.server.tls {
         Some(files) => Some(tls::acceptor(files).map_err(|fault| fault.to_string())?),
         None => None,

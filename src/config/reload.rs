@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::{Args, Config, Environment, Problems};
+use super::{Args, Config, Environment, Problems, Source};
 
 /// How soon a change is seen.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,7 +27,13 @@ pub struct Watch {
 
 impl Watch {
     /// Starts from the configuration in use.
-    pub fn new(args: Args, env: Environment, current: &Config) -> Self {
+    ///
+    /// A file once in use stays the one that is read: should it disappear, that
+    /// is an error and not a configuration without keys.
+    pub fn new(mut args: Args, env: Environment, current: &Config) -> Self {
+        if let Source::File(path) = &current.source {
+            args.config = Some(path.clone());
+        }
         let seen = current.files().into_iter().map(Seen::of).collect();
         Self { args, env, seen }
     }
