@@ -269,8 +269,31 @@ impl Plan {
 }
 
 /// Plans remembered per snapshot. Names come from callers, so there is a
-/// bound; past it a plan is made anew each time and counted as `other`.
+/// bound; past it a plan is made anew each time.
 const REMEMBERED: usize = 1024;
+
+/// Names that are labels of metrics, beside the operator's own; later ones are
+/// counted together as `other`. A label is about ninety series.
+const LABELLED: usize = 100;
+
+/// The longest name of a model, in bytes; the longest that providers list have
+/// about a hundred.
+const NAME_MAX: usize = 256;
+
+/// Refuses names that no provider has and that logs and labels could not bear.
+fn check_name(name: &str) -> Result<(), Error> {
+    if name.len() > NAME_MAX {
+        return Err(Error::invalid(format!(
+            "the model's name has {} bytes, the limit is {NAME_MAX}",
+            name.len()
+        ))
+        .param("model"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::invalid("the model's name has control characters in it").param("model"));
+    }
+    Ok(())
+}
 
 /// From names to plans.
 #[derive(Debug)]
@@ -327,6 +350,13 @@ impl Routes {
         &self.callees
     }
 
+    /// The names of those who can be called.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.callees
+            .iter()
+            .map(|callee| callee.provider.name.as_str())
+    }
+
     /// The operator's own names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
@@ -352,16 +382,17 @@ impl Routes {
         if let Some(plan) = self.made.read().get(name) {
             return Ok(Arc::clone(plan));
         }
+        check_name(name)?;
         let (callee, model, why) = self.find(name)?;
         let mut made = self.made.write();
-        let labelled = made.len() < REMEMBERED;
+        let labelled = made.len() < LABELLED;
         let plan = Arc::new(Plan {
             name: name.to_owned(),
             targets: vec![Arc::new(Target::new(callee, model, labelled))],
             timeouts: self.timeouts,
             why,
         });
-        if labelled {
+        if made.len() < REMEMBERED {
             made.insert(name.to_owned(), Arc::clone(&plan));
         }
         Ok(plan)
@@ -422,6 +453,10 @@ impl Routes {
             .chain(defaults);
         if let Some(near) = nearest(name, candidates) {
             message.push_str(&format!("; did you mean `{near}`?"));
+        } else if let Some((provider, model)) = name.split_once('/')
+            && let Some(near) = nearest(provider, self.providers())
+        {
+            message.push_str(&format!("; did you mean `{near}/{}`?", cut(model)));
         }
         let prefixes: Vec<_> = self
             .callees
