@@ -62,6 +62,9 @@ pub enum Kind {
     UpstreamProtocol,
     /// A deadline passed: connect, first token, idle or total.
     Timeout,
+    /// The caller takes an answer from the cache only, and it has none
+    /// (RFC 9111 §5.2.1.7).
+    NotCached,
     /// The request has been here before.
     Loop,
     /// A bug of ours.
@@ -178,7 +181,7 @@ impl Kind {
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamUnreachable | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -200,6 +203,7 @@ impl Kind {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::Timeout => "timeout",
+            Self::NotCached => "not_cached",
             Self::Loop => "loop_detected",
             Self::Internal => "internal_error",
         }
@@ -217,7 +221,9 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::Loop => Origin::Caller,
             Self::UpstreamUnreachable | Self::UpstreamProtocol | Self::Timeout => Origin::Upstream,
-            Self::RateLimited | Self::Overloaded | Self::Internal => Origin::Gateway,
+            Self::RateLimited | Self::Overloaded | Self::NotCached | Self::Internal => {
+                Origin::Gateway
+            }
         }
     }
 }
@@ -233,7 +239,11 @@ impl fmt::Debug for Error {
         fmt::Display::fmt(self, f)?;
         let mut source = self.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            // Causes often come told in the message already.
+            let told = cause.to_string();
+            if !self.0.message.contains(&told) {
+                write!(f, ": {told}")?;
+            }
             source = cause.source();
         }
         Ok(())

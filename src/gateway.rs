@@ -189,6 +189,12 @@ impl Gateway {
         // All but the plain path are boxed, so that the room of the largest is
         // not set aside for every call that waits.
         match endpoint {
+            Endpoint::Call(_) | Endpoint::Generate(_) | Endpoint::Batch
+                if headers::wants_only_cached(&caller.headers) =>
+            {
+                intake::decline(&mut body, &caller.headers).await;
+                Err(not_cached())
+            }
             Endpoint::Call(format) => {
                 let body = self.read(&mut body, &caller, ledger).await?;
                 call::answer(self, caller, format, None, body, ledger).await
@@ -225,7 +231,11 @@ impl Gateway {
         if self.instance.drain.is_draining() {
             return Err(draining());
         }
-        self.tenants.authenticate(headers)
+        let tenant = self.tenants.authenticate(headers)?;
+        if self.tenants.is_open() {
+            headers::refuse_other_sites(headers)?;
+        }
+        Ok(tenant)
     }
 
     async fn generate(
@@ -311,6 +321,13 @@ fn draining() -> Error {
         "the gateway is shutting down: send the request again, to another replica if there is one",
     )
     .retry_after(Duration::from_secs(1))
+}
+
+fn not_cached() -> Error {
+    Error::new(
+        Kind::NotCached,
+        "the call says only-if-cached and nothing is cached: this version has no cache",
+    )
 }
 
 /// What is known of a caller beside its body.

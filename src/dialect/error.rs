@@ -219,6 +219,7 @@ fn openai_type(kind: Kind) -> &'static str {
         | Kind::UpstreamUnreachable
         | Kind::UpstreamProtocol
         | Kind::Timeout
+        | Kind::NotCached
         | Kind::Internal => "server_error",
     }
 }
@@ -233,7 +234,7 @@ fn anthropic_type(kind: Kind) -> &'static str {
         Kind::ModelNotFound | Kind::NotFound => "not_found_error",
         Kind::RateLimited => "rate_limit_error",
         Kind::Overloaded => "overloaded_error",
-        Kind::RequestTimeout | Kind::Timeout => "timeout_error",
+        Kind::RequestTimeout | Kind::Timeout | Kind::NotCached => "timeout_error",
         Kind::UpstreamUnreachable | Kind::UpstreamProtocol | Kind::Internal => "api_error",
     }
 }

@@ -78,6 +78,11 @@ impl Tenants {
         Err(Error::new(Kind::InvalidApiKey, message))
     }
 
+    /// Whether anyone who can reach us may call.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// One who was asked for no key.
     pub fn nobody(&self) -> Tenant {
         Tenant {

@@ -221,6 +221,32 @@ pub(super) fn names_dropped(headers: &HeaderMap) -> Vec<String> {
 
 const DROPPED: HeaderName = HeaderName::from_static("x-nowait-dropped");
 
+/// Refuses what a page of another site makes a browser send. Without keys
+/// being on this machine is what lets a caller in, and a browser on this
+/// machine runs strangers' scripts (Fetch Metadata, `Sec-Fetch-Site`).
+pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get(SEC_FETCH_SITE) {
+        Some(site) if site == "cross-site" => Err(Error::new(
+            Kind::Forbidden,
+            "a page of another site asked for this in a browser, and this gateway asks nobody for a key: \
+             add [[keys]] to let such pages in",
+        )),
+        _ => Ok(()),
+    }
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether the caller takes nothing but a kept answer.
+pub(super) fn wants_only_cached(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
+        value.to_str().is_ok_and(|text| {
+            text.split(',')
+                .any(|word| word.trim().eq_ignore_ascii_case("only-if-cached"))
+        })
+    })
+}
+
 /// Refuses a request that has passed this very process before. Another nowait
 /// in front or behind is fine: it has another id.
 pub(super) fn refuse_loops(headers: &HeaderMap, instance: &Instance) -> Result<(), Error> {
@@ -310,6 +336,34 @@ mod tests {
         ]);
         remove_hop_by_hop(&mut map);
         assert_eq!(map, headers(&[("x-other", "2")]));
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_told_from_everybody_else() {
+        for (site, passes) in [
+            (None, true),
+            (Some("none"), true),
+            (Some("same-origin"), true),
+            (Some("same-site"), true),
+            (Some("cross-site"), false),
+        ] {
+            let map = site.map_or_else(HeaderMap::new, |site| headers(&[("sec-fetch-site", site)]));
+            assert_eq!(refuse_other_sites(&map).is_ok(), passes, "{site:?}");
+        }
+    }
+
+    #[test]
+    fn only_if_cached_is_found_among_other_words() {
+        for (sent, expected) in [
+            ("only-if-cached", true),
+            ("max-age=5, Only-If-Cached", true),
+            ("no-cache", false),
+        ] {
+            assert_eq!(
+                wants_only_cached(&headers(&[("cache-control", sent)])),
+                expected
+            );
+        }
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn the_description_knows_every_error() {
         Kind::UpstreamUnreachable,
         Kind::UpstreamProtocol,
         Kind::Timeout,
+        Kind::NotCached,
         Kind::Loop,
         Kind::Internal,
     ];
