@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ pub(super) struct Args {
     config: ConfigArgs,
     /// Where callers connect to [env: NOWAIT_LISTEN] [default: 127.0.0.1:4000]
     #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
+    listen: Option<SocketAddr>,
     /// How log lines are written
     #[arg(long, value_enum, default_value = "text", env = "NOWAIT_LOG_FORMAT")]
     log_format: LogFormat,
@@ -33,7 +34,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     start_words(args.log_format);
     let origin = Origin {
         args: config::Args {
-            listen: args.listen.clone(),
+            listen: args.listen.map(|address| address.to_string()),
             ..config::Args::from(&args.config)
         },
         env: Environment::of_process(),
@@ -108,16 +109,17 @@ fn greeting(running: &Running) -> String {
     } else {
         "http"
     };
+    let bound = format!("{scheme}://{}", running.address());
     let url = format!("{scheme}://{}", reachable(running.address()));
     let mut text = String::new();
     // Writing to a String does not fail.
-    let _ = write_greeting(&mut text, config, &url);
+    let _ = write_greeting(&mut text, config, &bound, &url);
     text
 }
 
-fn write_greeting(text: &mut String, config: &Config, url: &str) -> std::fmt::Result {
+fn write_greeting(text: &mut String, config: &Config, bound: &str, url: &str) -> std::fmt::Result {
     writeln!(text, "nowait {VERSION}")?;
-    writeln!(text, "  listening   {url}")?;
+    writeln!(text, "  listening   {bound}")?;
     match &config.source {
         Source::File(path) => writeln!(text, "  config      {}", path.display())?,
         Source::Environment => writeln!(
@@ -164,10 +166,14 @@ fn write_greeting(text: &mut String, config: &Config, url: &str) -> std::fmt::Re
         "  pages       {url}/docs  {url}/metrics  {url}/readyz"
     )?;
     if config.providers.iter().all(|provider| provider.simulated) {
+        let why = match &config.source {
+            Source::File(_) => "The configuration names only the simulated provider",
+            Source::Environment => "No provider key was found",
+        };
         writeln!(
             text,
-            "\n  No provider key was found, so answers are SIMULATED (x-nowait-simulated: true).\n  \
-             Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or run `nowait init`, for real ones."
+            "\n  {why}, so answers are SIMULATED (x-nowait-simulated: true).\n  \
+             Set OPENAI_API_KEY or ANTHROPIC_API_KEY without a configuration, or run `nowait init`, for real ones."
         )?;
     }
     let key = match config.server.auth {
@@ -181,12 +187,12 @@ fn write_greeting(text: &mut String, config: &Config, url: &str) -> std::fmt::Re
 }
 
 /// An address a person can type: the wildcard stands for this machine too.
-fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
+fn reachable(address: SocketAddr) -> SocketAddr {
     let mut address = address;
     if address.ip().is_unspecified() {
         let loopback: std::net::IpAddr = match address {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         };
         address.set_ip(loopback);
     }

@@ -222,9 +222,11 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
 }
 
 /// Every answer of these endpoints is a JSON object. A login page or a proxy's
-/// own words with status 200 are nobody's answer.
+/// own words with status 200 are nobody's answer, nor is half of one. What is
+/// between the braces is the provider's word and is not read again.
 fn looks_like_json(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{')
+    let body = body.trim_ascii();
+    body.first() == Some(&b'{') && body.last() == Some(&b'}')
 }
 
 fn not_json(provider: &str, headers: &HeaderMap) -> Error {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use crate::dialect::error::problem_event;
 use crate::dialect::generate::StreamDecoder;
@@ -72,8 +73,11 @@ impl Plain {
                 return Err(self.refused("an event of over 1 MiB, which /generate does not take"));
             }
             for frame in run.frames() {
-                write(self.shape, self.decoder.push(frame), out)
-                    .map_err(|said| refusal(&self.names, &said))?;
+                let event = self.decoder.push(frame);
+                if event.is_none() && is_junk(frame) {
+                    return Err(self.refused("an event that is not JSON"));
+                }
+                write(self.shape, event, out).map_err(|said| refusal(&self.names, &said))?;
             }
         }
         Ok(())
@@ -135,6 +139,14 @@ fn write(shape: Shape, event: Option<Event>, out: &mut Vec<u8>) -> Result<(), St
         Some(Event::Failed(refusal)) => Err(refusal.message),
         Some(Event::End) | None => Ok(()),
     }
+}
+
+/// An event whose data can't be read may have been text: to pass over it would
+/// be to lose some of the answer in silence.
+fn is_junk(frame: &[u8]) -> bool {
+    sse::data(frame).is_some_and(|data| {
+        data.trim_ascii() != b"[DONE]" && serde_json::from_slice::<IgnoredAny>(&data).is_err()
+    })
 }
 
 fn refusal(names: &Names, said: &str) -> Error {

@@ -348,8 +348,9 @@ impl Visit {
                 tokio::task::yield_now().await;
             }
             Fault::CloseIdle(millis) => {
-                // Never at once: the answer's last bytes must be out first.
-                let wait = Duration::from_millis(millis.max(1));
+                // Never at once: the answer's last bytes must be out first, and a
+                // slow reader takes a while over them.
+                let wait = Duration::from_millis(millis.max(20));
                 self.tally.close_after(self.switch.clone(), wait);
             }
             _ => {}
