@@ -49,7 +49,9 @@ pub enum Caller {
     Slow,
     /// Goes away in the middle of the answer.
     Leaves,
-    /// Goes away before the head of the answer.
+    /// Goes away before the head of the answer, so long after the body was
+    /// asked for (`Expect: 100-continue`): one who leaves before anybody has
+    /// read the request may have made none.
     LeavesEarly(Duration),
 }
 
@@ -229,8 +231,8 @@ pub fn call(number: u64, seed: u64) -> Call {
             call.headers = pace(200, 0, 5);
             call.caller = Caller::Leaves;
         }
-        13..16 if kind.simulated => {
-            call.headers = pace(8, 2_000, 0);
+        13..16 if kind.simulated && !kind.body.is_empty() => {
+            call.headers = pace(8, 2_000, 0) + "expect: 100-continue\r\n";
             call.caller = Caller::LeavesEarly(Duration::from_millis(dice.u64(50..150)));
         }
         16..21 => call.caller = Caller::Slow,

@@ -173,6 +173,11 @@ impl Process {
         signal("TERM", self.id());
     }
 
+    /// Where its output goes.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// The last lines it wrote.
     pub fn last_lines(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

@@ -94,6 +94,27 @@ impl Connection {
         }
     }
 
+    /// Waits for an interim answer (1xx): a server that has been told
+    /// `Expect: 100-continue` sends it when it wants the body, and so has begun.
+    ///
+    /// # Errors
+    /// Those of [`Connection::head`], and a final answer instead.
+    pub async fn interim(&mut self) -> Result<()> {
+        loop {
+            match self.parse()? {
+                Some((head, length)) if head.status < 200 => {
+                    self.start += length;
+                    self.body = Body::Done;
+                    return Ok(());
+                }
+                Some((head, _)) => {
+                    return Err(format!("answered {} before the body was sent", head.status).into());
+                }
+                None => self.fill().await?,
+            }
+        }
+    }
+
     /// The next bytes of the body as they arrive, freed of their framing;
     /// `None` at its end.
     ///

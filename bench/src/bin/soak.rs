@@ -5,7 +5,10 @@
 //! is read when it is quiet again, and once more after the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -143,6 +146,7 @@ async fn soak(options: &Options) -> Result<()> {
     if let Err(error) = running.process.ended(Duration::from_secs(5)).await {
         violations.push(error.to_string());
     }
+    violations.extend(missing_lines(running.process.log(), options)?);
     if violations.is_empty() {
         Ok(())
     } else {
@@ -159,7 +163,7 @@ fn config(listen: SocketAddr, fixed: SocketAddr) -> String {
          [models]\ngpt-4o = {{ targets = [\"sim/gpt-4o\"] }}\n\
          claude-3-5-haiku-20241022 = {{ targets = [\"sim/claude-3-5-haiku-20241022\"] }}\n\
          text-embedding-3-small = {{ targets = [\"sim/text-embedding-3-small\"] }}\n\n\
-         [timeout]\nconnect = \"1s\"\nfirst_token = \"1s\"\nidle = \"1s\"\ntotal = \"20s\"\n"
+         [timeout]\nconnect = \"1s\"\nfirst_token = \"3s\"\nidle = \"3s\"\ntotal = \"5s\"\n"
     )
 }
 
@@ -182,7 +186,7 @@ async fn send(
                     return;
                 }
                 let call = mix::call(number, seed);
-                let outcome = time::timeout(HUNG, one(&call, to, &mut kept)).await;
+                let outcome = time::timeout(HUNG, one(number, &call, to, &mut kept)).await;
                 tally.add(
                     number,
                     &call,
@@ -198,30 +202,41 @@ async fn send(
 }
 
 /// Makes one call as its caller would; the status, where there was one.
-async fn one(call: &Call, to: SocketAddr, kept: &mut Option<Connection>) -> Result<Option<u16>> {
-    let request = format!(
-        "{} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}\r\n{}",
+async fn one(
+    number: u64,
+    call: &Call,
+    to: SocketAddr,
+    kept: &mut Option<Connection>,
+) -> Result<Option<u16>> {
+    let head = format!(
+        "{} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\n\
+         x-request-id: soak-{number}\r\ncontent-length: {}\r\n{}\r\n",
         call.line,
         call.body.len(),
         call.headers,
-        call.body
     );
     let mut connection = match kept.take() {
         Some(connection) => connection,
         None => Connection::open(to).await?,
     };
-    if call.caller == Caller::Slow {
-        let pieces = request.len().div_ceil(3).max(1);
-        for piece in request.as_bytes().chunks(pieces) {
-            connection.send(piece).await?;
-            time::sleep(Duration::from_millis(3)).await;
+    match call.caller {
+        Caller::LeavesEarly(after) => {
+            connection.send(head.as_bytes()).await?;
+            connection.interim().await?;
+            connection.send(call.body.as_bytes()).await?;
+            time::sleep(after).await;
+            return Ok(None);
         }
-    } else {
-        connection.send(request.as_bytes()).await?;
-    }
-    if let Caller::LeavesEarly(after) = call.caller {
-        time::sleep(after).await;
-        return Ok(None);
+        Caller::Slow => {
+            let request = head + &call.body;
+            for piece in request.as_bytes().chunks(request.len().div_ceil(3)) {
+                connection.send(piece).await?;
+                time::sleep(Duration::from_millis(3)).await;
+            }
+        }
+        Caller::Plain | Caller::Leaves => {
+            connection.send((head + &call.body).as_bytes()).await?;
+        }
     }
     let head = connection.head().await?;
     if call.fault.is_none() && head.status != 200 {
@@ -305,6 +320,39 @@ impl Tally {
         }
         failures
     }
+}
+
+/// The calls that don't have exactly one access line, by name.
+fn missing_lines(log: &Path, options: &Options) -> Result<Vec<String>> {
+    let mut lines = vec![0_u8; usize::try_from(options.calls)?];
+    for line in BufReader::new(File::open(log)?).lines() {
+        let line = line?;
+        let Some((_, rest)) = line.split_once("request_id=soak-") else {
+            continue;
+        };
+        // An item of a batch has the batch's id and its own index behind it.
+        let number = rest
+            .split(' ')
+            .next()
+            .and_then(|id| id.parse::<usize>().ok());
+        if let Some(seen) = number.and_then(|number| lines.get_mut(number)) {
+            *seen = seen.saturating_add(1);
+        }
+    }
+    let wrong = lines.iter().enumerate().filter(|(_, seen)| **seen != 1);
+    let told = wrong.clone().take(10).map(|(number, seen)| {
+        let call = mix::call(number as u64, options.seed);
+        let (line, caller, fault) = (call.line, call.caller, call.fault.unwrap_or("none"));
+        format!("call {number} ({line}, {caller:?}, fault {fault}) has {seen} access lines")
+    });
+    let mut told: Vec<_> = told.collect();
+    if wrong.clone().count() > told.len() {
+        told.push(format!(
+            "{} calls don't have one access line",
+            wrong.count()
+        ));
+    }
+    Ok(told)
 }
 
 /// What `/metrics` says.
