@@ -272,6 +272,10 @@ impl Plan {
 /// bound; past it a plan is made anew each time and counted as `other`.
 const REMEMBERED: usize = 1024;
 
+/// The longest name of a model that is asked for: names are kept, logged and
+/// counted by, and what callers send may be of any length.
+const NAME_MAX: usize = 512;
+
 /// From names to plans.
 #[derive(Debug)]
 pub struct Routes {
@@ -351,6 +355,17 @@ impl Routes {
         }
         if let Some(plan) = self.made.read().get(name) {
             return Ok(Arc::clone(plan));
+        }
+        if name.len() > NAME_MAX {
+            return Err(Error::new(
+                Kind::ModelNotFound,
+                format!(
+                    "a model's name has at most {NAME_MAX} bytes, and `{}…` has {}",
+                    cut(name),
+                    name.len()
+                ),
+            )
+            .param("model"));
         }
         let (callee, model, why) = self.find(name)?;
         let mut made = self.made.write();
