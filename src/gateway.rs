@@ -25,6 +25,7 @@ pub mod plan;
 mod raw;
 mod relay;
 pub mod reply;
+mod upload;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

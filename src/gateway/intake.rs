@@ -118,7 +118,8 @@ pub async fn decline(body: &mut hyper::body::Incoming, headers: &HeaderMap) {
     }
 }
 
-async fn discard(body: &mut hyper::body::Incoming) {
+/// Reads a body off, up to a bound in size and time.
+pub async fn discard(body: &mut hyper::body::Incoming) {
     let until = Instant::now() + Duration::from_secs(5);
     let mut seen = 0;
     while seen < DRAIN_MAX {

@@ -6,6 +6,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -63,6 +64,8 @@ pub struct Ledger {
     pub status: StatusCode,
     /// Bytes of the body in.
     pub bytes_in: u64,
+    /// The same of a body that streams, counted as it goes.
+    pub uploaded: Option<Arc<AtomicU64>>,
     /// Bytes of the body out.
     pub bytes_out: u64,
     /// Tokens.
@@ -120,6 +123,7 @@ impl Ledger {
             first_content: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_in: 0,
+            uploaded: None,
             bytes_out: 0,
             usage: None,
             finish: None,
@@ -302,7 +306,7 @@ impl Ledger {
 
     fn facts(&self, ended: Instant, mut fact: impl FnMut(&str, Fact<'_>)) {
         fact("status", Fact::Number(u64::from(self.status.as_u16())));
-        fact("method", Fact::Text(self.method.as_str()));
+        fact("method", Fact::Text(cut(self.method.as_str(), 32)));
         fact("path", Fact::Text(&self.path));
         fact("endpoint", Fact::Text(self.endpoint));
         fact("tenant", Fact::Text(&self.tenant));
@@ -334,7 +338,9 @@ impl Ledger {
             fact("attempts", Fact::Number(u64::from(self.attempts())));
             fact("cold", Fact::Flag(self.timing.cold));
         }
-        fact("bytes_in", Fact::Number(self.bytes_in));
+        let uploaded = self.uploaded.as_ref();
+        let bytes_in = uploaded.map_or(self.bytes_in, |taken| taken.load(Ordering::Relaxed));
+        fact("bytes_in", Fact::Number(bytes_in));
         fact("bytes_out", Fact::Number(self.bytes_out));
         if let Some(usage) = self.usage {
             fact("input_tokens", Fact::Number(usage.input));
@@ -356,7 +362,7 @@ impl Ledger {
             fact("message", Fact::Text(text));
         }
         if let Some(tags) = self.tags.as_ref().and_then(|tags| tags.to_str().ok()) {
-            fact("tags", Fact::Text(tags));
+            fact("tags", Fact::Text(cut(tags, TAGS_MAX)));
         }
         fact(
             "request_id",
@@ -402,6 +408,15 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The most of a caller's tags that is logged: a log holds so much unwritten
+/// and no more, and one caller's words must not take the others' lines.
+const TAGS_MAX: usize = 1024;
+
+/// The first bytes of a caller's words.
+fn cut(text: &str, max: usize) -> &str {
+    text.get(..max).unwrap_or(text)
 }
 
 /// One value of the access line.

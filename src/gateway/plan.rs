@@ -278,15 +278,19 @@ const LABELLED: usize = 100;
 
 /// The longest name of a model, in bytes; the longest that providers list have
 /// about a hundred.
-const NAME_MAX: usize = 256;
+const NAME_MAX: usize = 512;
 
 /// Refuses names that no provider has and that logs and labels could not bear.
 fn check_name(name: &str) -> Result<(), Error> {
     if name.len() > NAME_MAX {
-        return Err(Error::invalid(format!(
-            "the model's name has {} bytes, the limit is {NAME_MAX}",
-            name.len()
-        ))
+        return Err(Error::new(
+            Kind::ModelNotFound,
+            format!(
+                "a model's name has at most {NAME_MAX} bytes, and `{}…` has {}",
+                cut(name),
+                name.len()
+            ),
+        )
         .param("model"));
     }
     if name.chars().any(char::is_control) {

@@ -16,6 +16,7 @@ use super::intake::{self, Within};
 use super::ledger::Ledger;
 use super::relay::Form;
 use super::reply::{Answered, Body};
+use super::upload::Upload;
 use super::{Caller, Gateway};
 use crate::error::Error;
 use crate::upstream;
@@ -43,7 +44,7 @@ pub(super) async fn answer(
     };
     ledger.callee = Some(Arc::clone(callee));
     let timeouts = gateway.routes.timeouts();
-    let mut span = Span::Raw;
+    let mut upload = None;
     let body = match body.size_hint().exact() {
         Some(0) => upstream::Body::Empty,
         Some(size) if size <= HELD_MAX => {
@@ -56,9 +57,15 @@ pub(super) async fn answer(
             bytes.into()
         }
         _ => {
-            span = Span::Upload;
-            upstream::Body::stream(body)
+            let (here, travelling) = Upload::begin(body);
+            ledger.uploaded = Some(here.taken());
+            upload = Some(here);
+            upstream::Body::stream(travelling)
         }
+    };
+    let span = match upload {
+        Some(_) => Span::Upload,
+        None => Span::Raw,
     };
     let limits = Limits::new(ledger.started, timeouts, caller.patience, span);
     let mut request = Request::new(body);
@@ -74,7 +81,15 @@ pub(super) async fn answer(
         &ledger.request_id,
     );
 
-    let mut asked = gateway.ask(callee, request, limits, ledger).await?;
+    let mut asked = match gateway.ask(callee, request, limits, ledger).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            if let Some(mut rest) = upload.and_then(|upload| upload.left()) {
+                intake::discard(&mut rest).await;
+            }
+            return Err(error);
+        }
+    };
     let status = asked.head.status;
     let is_event_stream = asked.is_event_stream();
     let mut headers = std::mem::take(&mut asked.head.headers);

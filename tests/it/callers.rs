@@ -3,7 +3,7 @@
 use crate::harness::client::{Reply, head, post};
 use crate::harness::dialects::{DOORS, Door};
 use crate::harness::gateway::{Gateway, both};
-use crate::harness::upstream::{Step, Upstream};
+use crate::harness::upstream::{Step, Upstream, json_answer};
 
 fn gateway() -> Gateway {
     Gateway::new(&both(Upstream::closed_port()))
@@ -274,6 +274,73 @@ fn tags_and_ids_stay_inside_their_field_of_the_log() {
     });
     assert!(line.contains(r#" tags="a status=500 error=x" "#), "{line}");
     assert!(line.contains(" status=200 "), "{line}");
+}
+
+/// Names are kept, logged and counted by: callers may not make them long.
+#[test]
+fn what_callers_make_up_is_kept_short() {
+    let upstream = Upstream::new((0..1_100).map(|_| vec![Step::Send(Door::Chat.answer())]));
+    let gateway = Gateway::new(&both(upstream.address));
+    let long = "m".repeat(1 << 20);
+    for door in DOORS {
+        let body = match door {
+            Door::Plain => format!(r#"{{"prompt":"x","model":"up/{long}"}}"#),
+            Door::Chat => format!(r#"{{"model":"up/{long}"}}"#),
+            Door::Messages => format!(r#"{{"model":"claude/{long}"}}"#),
+        };
+        let reply = gateway.post(door.path(), &body);
+        let said = door.assert_error(&reply, 404, "model_not_found");
+        assert!(
+            said.contains("at most 512 bytes") && said.len() < 300,
+            "{said}"
+        );
+    }
+    let tags = "t".repeat(100_000);
+    let call = Door::Chat.call_with(false, &[("x-nowait-tags", &tags)]);
+    let line = gateway.line_of(&gateway.call(call)).to_string();
+    assert!(line.len() < 3_000, "{} bytes of log", line.len());
+    let method = "X".repeat(50_000);
+    let reply = gateway.call(head(&method, "/nothing", &[("content-length", "0")]));
+    let line = gateway.line_of(&reply).to_string();
+    assert!(line.len() < 1_000, "{} bytes of log", line.len());
+
+    // And of many short ones, only so many are counted by name.
+    let mut client = gateway.client();
+    for n in 0..1_050 {
+        client.send(json(
+            Door::Chat.path(),
+            format!(r#"{{"model":"up/m-{n}"}}"#),
+        ));
+        assert_eq!(client.reply().status, 200);
+    }
+    let metrics = gateway.call(head("GET", "/metrics", &[])).text();
+    assert!(metrics.contains("model=\"m-1000\"") && !metrics.contains("model=\"m-1040\""));
+    let others =
+        "nowait_requests_total{endpoint=\"chat\",provider=\"up\",model=\"other\",status=\"200\"}";
+    assert!(gateway.metric(others) > 20.0);
+}
+
+#[test]
+fn json_nested_without_end_is_nobodys_stack() {
+    let upstream = Upstream::new([]);
+    let gateway = Gateway::new(&both(upstream.address));
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let answer = format!(r#"{{"choices":{deep}}}"#);
+    for door in DOORS {
+        upstream.add(vec![Step::Send(json_answer(200, &answer))]);
+        let body = door
+            .body(false)
+            .replacen('{', &format!("{{\"x\":{deep},"), 1);
+        let reply = gateway.post(door.path(), &body);
+        if door == Door::Plain {
+            door.assert_error(&reply, 400, "invalid_request");
+            let reply = gateway.call(door.call(false));
+            door.assert_error(&reply, 502, "upstream_protocol");
+            continue;
+        }
+        assert_eq!(reply.status, 200);
+        assert!(reply.text() == answer, "as it came");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! TLS on either side: whom nowait believes, and who can believe nowait.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -126,15 +128,22 @@ fn only_certificates_that_are_vouched_for_are_believed() {
 
 #[test]
 fn a_provider_that_does_not_speak_tls_is_named() {
-    let plain = Upstream::new([]);
-    let gateway = Gateway::new(
-        &config(plain.address.port(), "").replace("https://localhost", "https://127.0.0.1"),
-    );
-    // It takes our greeting for the beginning of a head and waits for more.
-    drop(plain);
-    let reply = gateway.call(Door::Chat.call(false));
-    let said = Door::Chat.assert_error(&reply, 502, "upstream_unreachable");
-    assert!(said.contains("127.0.0.1"), "{said}");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("a bound socket").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\nplain HTTP here\r\n");
+            // What is left unread would turn the end into a reset.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let gateway = Gateway::new(&config(port, ""));
+    for door in DOORS {
+        let reply = gateway.call(door.call(false));
+        let said = door.assert_error(&reply, 502, "upstream_unreachable");
+        assert!(said.contains("the TLS handshake with localhost"), "{said}");
+    }
 }
 
 #[test]

@@ -308,3 +308,37 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
         "the way to a provider that didn't change is kept"
     );
 }
+
+#[test]
+fn reloads_under_load_cost_no_call() {
+    let upstream = Upstream::new((0..5_000).map(|_| vec![Step::Send(Door::Chat.answer())]));
+    let config =
+        |warm: usize| both(upstream.address).replace("warm = 0", &format!("warm = {warm}"));
+    let followed = Followed::new("load", &config(0));
+    let address = followed.gateway.address;
+    let stop = Signal::default();
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut client = Client::new(address);
+                let mut count = 0;
+                while !stop.is_raised() {
+                    client.send(Door::Chat.call(false));
+                    let reply = client.reply();
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    // Each time the way to the providers is another, and so is their pool.
+    for round in 1..=10 {
+        followed.change(&config(round % 2), "applied");
+    }
+    stop.raise();
+    for caller in callers {
+        assert!(caller.join().expect("no call failed") > 0);
+    }
+}

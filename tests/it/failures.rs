@@ -82,6 +82,17 @@ const CASES: &[Case] = &[
         words: "what is not HTTP/1.1",
     },
     Case {
+        name: "announces two lengths",
+        streams: EITHER,
+        script: |_| {
+            let head = [("content-length", "1"), ("content-length", "2")];
+            vec![Step::Send(answer_head(200, &head)), Step::send("{}")]
+        },
+        status: 502,
+        code: "upstream_unreachable",
+        words: "what is not HTTP/1.1",
+    },
+    Case {
         name: "switches protocols",
         streams: EITHER,
         script: |_| {

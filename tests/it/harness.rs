@@ -30,6 +30,10 @@ impl Signal {
         self.0.1.notify_all();
     }
 
+    pub(crate) fn is_raised(&self) -> bool {
+        *self.0.0.lock()
+    }
+
     /// Waits until it is raised; `false` where it never was.
     pub(crate) fn arrives(&self) -> bool {
         let mut raised = self.0.0.lock();

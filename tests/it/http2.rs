@@ -381,3 +381,36 @@ fn trailers_of_a_provider_reach_a_caller_who_takes_them() {
     let reply = gateway.call(crate::harness::client::post("/up/v1/files", &[], "x"));
     assert_eq!((reply.text().as_str(), reply.whole), ("bytes", true));
 }
+
+#[test]
+fn too_much_over_http_2_is_refused_stream_by_stream() {
+    let upstream = Upstream::new([vec![Step::Send(Door::Chat.answer())]]);
+    let gateway = Gateway::with_server("max_body = \"1MiB\"", &both(upstream.address));
+    h2::block_on(async {
+        let mut sender = h2::connect(gateway.address).await;
+        let request = h2::post(Door::Chat.path(), &[]);
+        let (answer, mut sending) = sender.send_request(request, false).unwrap();
+        sending.send_data(vec![b'x'; 3 << 20].into(), true).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 413);
+        let body = answer.into_body().data().await.unwrap().unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("request_too_large"));
+
+        let mut request = h2::post(Door::Chat.path(), &[]);
+        for n in 0..10_000 {
+            let name = http::HeaderName::try_from(format!("x-{n}")).unwrap();
+            request.headers_mut().insert(name, n.into());
+        }
+        match h2::call(&mut sender, request, Door::Chat.body(false)).await {
+            Ok(answer) => assert_eq!(answer.head.status, 431),
+            Err(refused) => assert!(refused.is_reset() || refused.is_go_away(), "{refused}"),
+        }
+
+        let mut sender = h2::connect(gateway.address).await;
+        let request = h2::post(Door::Chat.path(), &[]);
+        let answer = h2::call(&mut sender, request, Door::Chat.body(false))
+            .await
+            .unwrap();
+        assert_eq!(answer.body, Door::Chat.answer_body().as_bytes());
+    });
+}

@@ -49,7 +49,7 @@ fn asked(accept: &str) -> (Gateway, Upstream, Vec<u8>) {
     let scripts = (0..18).map(|n| (FATES[n % FATES.len()].0)());
     let upstream = Upstream::new(scripts);
     let gateway = Gateway::new(&format!(
-        "{}[timeout]\ntotal = \"100ms\"\n",
+        "{}[timeout]\ntotal = \"400ms\"\n",
         both(upstream.address)
     ));
     let prompts: Vec<String> = (0..18).map(|n| format!("\"prompt {n}\"")).collect();

@@ -232,7 +232,9 @@ fn an_upload_of_64_mebibytes_is_not_held() {
         }
         done.wait("all of it arrives as it was sent");
         assert_eq!(taken.load(Ordering::SeqCst), LARGE);
-        assert_eq!(client.reply().text(), "stored");
+        let reply = client.reply();
+        assert_eq!(reply.text(), "stored");
+        assert_eq!(gateway.line_of(&reply)["bytes_in"], LARGE);
         let seen = upstream.one();
         assert_eq!(seen.get("content-type"), Some(kind.1));
         let framing = if chunked {
@@ -322,6 +324,20 @@ fn an_answer_that_comes_before_the_upload_ends_is_passed_on() {
         let open = "nowait_pool_connections{upstream=\"up\",state=\"open\"}";
         (gateway.metric(open) == 0.0).then_some(())
     });
+}
+
+/// The caller writes on while the call has failed long ago.
+#[test]
+fn an_upload_to_nowhere_is_refused_in_words_the_caller_gets_to_read() {
+    let gateway = Gateway::new(&both(Upstream::closed_port()));
+    for (path, status, code) in [
+        ("/up/v1/files", 502, "upstream_unreachable"),
+        ("/nobody/v1/files", 404, "not_found"),
+        ("/v1/files", 404, "not_found"),
+    ] {
+        let reply = gateway.call(post(path, &[], vec![b'x'; 16 << 20]));
+        Door::Chat.assert_error(&reply, status, code);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::harness::gateway::{Gateway, both, provider};
 use crate::harness::upstream::{
     LAST_CHUNK, Script, Step, Upstream, answer_head, chunk, stream_head,
 };
+use crate::harness::wire::Piece;
 
 /// A caller of a stream who has read up to its first words.
 fn begun(gateway: &Gateway, door: Door, headers: &[(&str, &str)]) -> (Client, Answer, Vec<u8>) {
@@ -115,6 +116,49 @@ fn a_frame_of_two_mebibytes_passes_to_the_byte() {
     let id = reply.head.get("x-request-id").expect("an id");
     let said = Door::Plain.assert_broken(&reply.body, "upstream_protocol", id);
     assert!(said.contains("over 1 MiB"), "{said}");
+}
+
+/// What has no end can't be waited for: it passes as it comes, and what it
+/// lacks is told behind it.
+#[test]
+fn a_frame_that_never_ends_is_not_held() {
+    let filler = "x".repeat(64 << 10);
+    for door in [Door::Chat, Door::Messages] {
+        let mut all = door.opening(2);
+        all.extend_from_slice(&chunk("data: "));
+        for _ in 0..128 {
+            all.extend_from_slice(&chunk(&filler));
+        }
+        let go = Signal::default();
+        let upstream = Upstream::new([vec![
+            Step::Send(all),
+            Step::Wait(go.clone()),
+            Step::send(LAST_CHUNK),
+        ]]);
+        let gateway = Gateway::new(&both(upstream.address));
+        let mut client = gateway.client();
+        client.send(door.call(true));
+        let mut answer = client.answer();
+        // Half of it is here while its end isn't in sight.
+        let mut body = Vec::new();
+        while body.len() < 4 << 20 {
+            match client.wire.piece(&mut answer.framing) {
+                Piece::Data(data) => body.extend(data),
+                other => panic!("{other:?} after {} bytes", body.len()),
+            }
+        }
+        go.raise();
+        body.extend(client.rest(&answer).bytes);
+        let sent = format!(
+            "{}data: {}",
+            door.events()[..2].concat(),
+            filler.repeat(128)
+        );
+        assert!(body.starts_with(sent.as_bytes()), "{door:?}");
+        let id = answer.head.get("x-request-id").expect("an id");
+        let said = door.assert_broken(&body, "upstream_protocol", id);
+        assert!(said.contains("before its terminal event"), "{said}");
+    }
 }
 
 /// How a stream breaks off after its first words.
