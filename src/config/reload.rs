@@ -32,7 +32,7 @@ impl Watch {
     /// is an error and not a configuration without keys.
     pub fn new(mut args: Args, env: Environment, current: &Config) -> Self {
         if let Source::File(path) = &current.source {
-            args.config = Some(path.clone());
+            args.config.get_or_insert_with(|| path.clone());
         }
         let seen = current.files().into_iter().map(Seen::of).collect();
         Self { args, env, seen }
