@@ -119,8 +119,8 @@ fn accepts_lines(caller: &Caller) -> bool {
 #[derive(Debug)]
 struct Read {
     /// The batch's fields filled in where an item has none. An item that can't
-    /// be read is an error in its own place.
-    asks: Vec<Result<Ask, Error>>,
+    /// be read makes the whole a request that can't be: nothing is asked.
+    asks: Vec<Ask>,
     concurrency: usize,
     /// Fields of nobody's: those of the batch by name, those of items by path.
     unknown: Vec<String>,
@@ -181,7 +181,7 @@ fn read(query: Option<&str>, body: &[u8], usual: usize) -> Result<Read, Error> {
             }
             Ok(ask)
         })
-        .collect();
+        .collect::<Result<_, _>>()?;
     Ok(Read {
         asks,
         concurrency: concurrency.min(CONCURRENCY_MAX),
@@ -201,7 +201,7 @@ struct Done {
 struct Items {
     gateway: Arc<Gateway>,
     caller: Arc<Caller>,
-    waiting: VecDeque<(usize, Result<Ask, Error>, Ledger)>,
+    waiting: VecDeque<(usize, Ask, Ledger)>,
     /// Dropped with the batch, and its tasks with it.
     running: JoinSet<(usize, Done)>,
     concurrency: usize,
@@ -227,24 +227,16 @@ impl Items {
     }
 }
 
-async fn item(
-    gateway: Arc<Gateway>,
-    caller: &Caller,
-    ask: Result<Ask, Error>,
-    mut ledger: Ledger,
-) -> Done {
+async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledger) -> Done {
     ledger.restart();
-    let answering = async {
-        generate::answer(
-            &gateway,
-            caller,
-            ask?,
-            Flavour::Any,
-            Shape::Whole,
-            &mut ledger,
-        )
-        .await
-    };
+    let answering = generate::answer(
+        &gateway,
+        caller,
+        ask,
+        Flavour::Any,
+        Shape::Whole,
+        &mut ledger,
+    );
     let outcome = super::Unpanicked(Box::pin(answering)).await;
     let answered = outcome.unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
     ledger.head_ready(answered.status);
@@ -305,7 +297,6 @@ mod tests {
             let fields = serde_json::from_str(text).unwrap();
             Ask::read(&fields, "").unwrap()
         };
-        let asks: Vec<_> = asks.into_iter().map(Result::unwrap).collect();
         assert_eq!(
             asks,
             [
@@ -330,27 +321,16 @@ mod tests {
         for (body, param) in [
             ("{}", "prompts"),
             (r#"{"prompts":"a"}"#, "prompts"),
+            (r#"{"prompts":[1]}"#, "prompts[0]"),
+            (
+                r#"{"prompts":["a",{"prompt":"b","max_tokens":0}]}"#,
+                "prompts[1].max_tokens",
+            ),
+            (r#"{"prompts":[{"model":"m"}]}"#, "prompts[0].prompt"),
             (r#"{"prompts":[],"concurrency":0}"#, "concurrency"),
         ] {
             let error = read(None, body.as_bytes(), 16).unwrap_err();
             assert_eq!(error.field(), Some(param), "{body}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_an_item_is_told_in_its_place() {
-        for (item, param) in [
-            ("1", "prompts[1]"),
-            (r#"{"prompt":"b","max_tokens":0}"#, "prompts[1].max_tokens"),
-            (r#"{"model":"m"}"#, "prompts[1].prompt"),
-        ] {
-            let body = format!(r#"{{"prompts":["a",{item},"c"]}}"#);
-            let asks = read(None, body.as_bytes(), 16).unwrap().asks;
-            let wrong: Vec<_> = asks
-                .iter()
-                .map(|ask| ask.as_ref().err().and_then(Error::field))
-                .collect();
-            assert_eq!(wrong, [None, Some(param), None], "{item}");
         }
     }
 

@@ -329,6 +329,15 @@ async fn what_is_wrong_with_a_batch_is_named_before_anything_is_asked() {
     for (body, param) in [
         (json!({}), "prompts"),
         (json!({"prompts": "x"}), "prompts"),
+        (json!({"prompts": ["x", 1]}), "prompts[1]"),
+        (
+            json!({"prompts": ["x", {"prompt": "y", "stop": 1}]}),
+            "prompts[1].stop",
+        ),
+        (
+            json!({"prompts": ["x", {"model": "m"}]}),
+            "prompts[1].prompt",
+        ),
         (json!({"prompts": ["x"], "concurrency": 0}), "concurrency"),
         (
             json!({"prompts": ["x"], "concurrency": "all"}),
@@ -342,28 +351,6 @@ async fn what_is_wrong_with_a_batch_is_named_before_anything_is_asked() {
         assert_eq!(answer.header("content-type"), "application/problem+json");
     }
     assert!(asked.lock().is_empty());
-}
-
-#[tokio::test]
-async fn an_item_that_cannot_be_read_is_an_error_in_its_place() {
-    let (provider, asked) = parrot::start().await;
-    let stage = Stage::set(&both(&provider));
-    let wrong = json!({"prompts": ["x", 1, {"prompt": "y", "stop": 1}, {"model": "m"}, "z"]});
-    let answer = ask(&stage, &wrong).await;
-    assert_eq!(answer.status, 200);
-    let answer = answer.json();
-    let items = answer["responses"].as_array().unwrap();
-    for (index, param) in [
-        (1, "prompts[1]"),
-        (2, "prompts[2].stop"),
-        (3, "prompts[3].prompt"),
-    ] {
-        let problem = &items[index]["error"];
-        assert_eq!(problem["param"], param, "{problem}");
-        assert_eq!(problem["status"], 400, "{problem}");
-    }
-    assert!(items[0]["response"].is_string() && items[4]["response"].is_string());
-    assert_eq!(asked.lock().len(), 2);
 }
 
 #[tokio::test]
