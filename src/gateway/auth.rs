@@ -35,8 +35,8 @@ pub struct Tenant {
     pub name: Arc<str>,
     /// Their gateway key; `None` where none is asked for.
     key: Option<Arc<Key>>,
-    /// The header that carried it.
-    carried_in: Option<HeaderName>,
+    /// The headers that carried it, or another gateway key.
+    carried_in: Vec<HeaderName>,
 }
 
 impl Tenants {
@@ -57,18 +57,24 @@ impl Tenants {
         if self.keys.is_empty() {
             return Ok(self.nobody());
         }
-        let mut any = false;
+        let (mut any, mut found, mut carried_in) = (false, None, Vec::new());
         for name in &KEY_HEADERS {
             for value in headers.get_all(name) {
                 any = true;
+                // All of them are looked at: a key may come twice, and none of
+                // its copies may travel on.
                 if let Some(key) = find_key(&self.keys, credential(name, value)) {
-                    return Ok(Tenant {
-                        name: key.name.as_str().into(),
-                        key: Some(Arc::new(key.clone())),
-                        carried_in: Some(name.clone()),
-                    });
+                    found.get_or_insert(key);
+                    carried_in.push(name.clone());
                 }
             }
+        }
+        if let Some(key) = found {
+            return Ok(Tenant {
+                name: key.name.as_str().into(),
+                key: Some(Arc::new(key.clone())),
+                carried_in,
+            });
         }
         let message = if any {
             "the key is not one of this gateway's: check it with whoever runs the gateway"
@@ -88,7 +94,7 @@ impl Tenants {
         Tenant {
             name: Arc::clone(&self.nobody),
             key: None,
-            carried_in: None,
+            carried_in: Vec::new(),
         }
     }
 }
@@ -134,7 +140,7 @@ impl Tenant {
 
     /// Takes the gateway key out of headers that travel on.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        if let Some(name) = &self.carried_in {
+        for name in &self.carried_in {
             headers.remove(name);
         }
     }
@@ -222,6 +228,20 @@ mod tests {
         let mut sent = headers(&[("authorization", "Bearer sk-own"), ("x-api-key", "k-web")]);
         tenants().authenticate(&sent).unwrap().strip(&mut sent);
         assert_eq!(sent, headers(&[("authorization", "Bearer sk-own")]));
+    }
+
+    #[test]
+    fn no_copy_of_a_gateway_key_travels_on() {
+        let mut sent = headers(&[
+            ("authorization", "Bearer k-web"),
+            ("x-api-key", "k-ops"),
+            ("api-key", "k-web"),
+            ("x-goog-api-key", "own"),
+        ]);
+        let tenant = tenants().authenticate(&sent).unwrap();
+        assert_eq!(&*tenant.name, "web");
+        tenant.strip(&mut sent);
+        assert_eq!(sent, headers(&[("x-goog-api-key", "own")]));
     }
 
     #[test]
