@@ -19,6 +19,8 @@ pub mod watch;
 pub use answer::{Told, usage_of};
 pub use error::{ErrorView, error_body, error_event};
 pub use ir::Finish;
+#[doc(hidden)]
+pub use json::scan::fuzz_scan;
 pub use usage::Usage;
 pub use watch::{Ending, Seen, Watch};
 

@@ -1,5 +1,7 @@
 //! Small readers and writers of JSON that several formats share.
 
+pub(crate) mod scan;
+
 use std::borrow::Cow;
 use std::fmt;
 

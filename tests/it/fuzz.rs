@@ -25,6 +25,16 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "scan",
+        nowait::dialect::fuzz_scan,
+        &[
+            br#"{"a":[-0.5e+3,{"b\u00e9\ud83d\ude00":null},"x\"y\\"],"c":{},"d":[],"e": true}"#,
+            br#" [ false , 10 , "a text that is longer than a block of thirty-two bytes, \n and one more block" ] "#,
+            br#""\ud800\b\f\r\t\/""#,
+            b"{\"\xf0\x9f\x98\x80\":[[[[1,2],[{}]]],0]}\r\n",
+        ],
+    ),
+    (
         "watch",
         nowait::dialect::watch::fuzz_watch,
         &[
