@@ -4,10 +4,10 @@
 //! asked, its id, model and finish reason. Nothing here fails: a body that
 //! says nothing readable has told nothing.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-use super::json::{self, Count, text};
+use super::json::scan::Scan;
+use super::json::{count, elements, fields, text};
 use super::watch::{self, incomplete_reason};
 use super::{Finish, Format, Usage, usage};
 
@@ -43,7 +43,7 @@ pub fn outcome(format: Format, body: &[u8]) -> (Option<Usage>, Option<Finish>) {
     // In these two formats everything a model writes is in strings, so the
     // key can only be the format's own.
     if matches!(format, Format::Chat | Format::Completions)
-        && let Some(usage) = closing_usage(body).and_then(usage::openai)
+        && let Some(usage) = closing_usage(format, body)
         && let Some(value) = watch::FINISH_REASON.value(body)
     {
         let word = value.strip_prefix(b"\"").and_then(|rest| {
@@ -64,93 +64,113 @@ pub fn outcome(format: Format, body: &[u8]) -> (Option<Usage>, Option<Finish>) {
 /// is hundreds of kilobytes of numbers that needn't be read.
 pub fn usage_of(format: Format, body: &[u8]) -> Option<Usage> {
     if format != Format::CountTokens
-        && let Some(raw) = closing_usage(body)
+        && let Some(usage) = closing_usage(format, body)
     {
-        return read_usage(format, raw);
+        return Some(usage);
     }
     outline(body)?.usage(format)
 }
 
-/// The value of a top-level `usage` that is the last field of `body`.
+/// A top-level `usage` that is the last field of `body`.
 ///
 /// A key with its quotes and a colon isn't inside a string (its quotes would
 /// be escaped there), and with one closing brace after its value it can only
 /// be the top level's.
-fn closing_usage(body: &[u8]) -> Option<&str> {
-    let (usage, after) = last_usage(body)?;
+fn closing_usage(format: Format, body: &[u8]) -> Option<Usage> {
+    let (usage, after) = last_usage(format, body)?;
     (after == "}").then_some(usage)
 }
 
 /// Reads the usage from the end of a body whose beginning was not kept. What
 /// follows it in the answer's object may be texts and numbers, no more.
 pub fn usage_at_end(format: Format, end: &[u8]) -> Option<Usage> {
-    let (usage, after) = last_usage(end)?;
+    let (usage, after) = last_usage(format, end)?;
     let between = after.strip_suffix('}')?;
     let is_top_level = !between.contains(['{', '}', '[', ']']);
-    is_top_level.then(|| read_usage(format, usage)).flatten()
+    is_top_level.then_some(usage)
 }
 
-/// The value of the last `usage` in `body`, and what follows it.
-fn last_usage(body: &[u8]) -> Option<(&str, &str)> {
+/// The last `usage` in `body`, and what follows it.
+fn last_usage(format: Format, body: &[u8]) -> Option<(Usage, &str)> {
     const KEY: &[u8] = b"\"usage\"";
-    let at = memchr::memmem::rfind(body, KEY)?;
+    // A usage has no other g, or one in "reasoning_tokens": looking for that
+    // letter takes a tenth of looking for the word from the end.
+    let at = memchr::memrchr_iter(b'g', body).find_map(|g| {
+        let at = g.checked_sub(4)?;
+        body[at..].starts_with(KEY).then_some(at)
+    })?;
     let rest = body[at + KEY.len()..].trim_ascii_start();
     let value = std::str::from_utf8(rest.strip_prefix(b":")?).ok()?;
-    let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
-    let usage = values.next()?.ok()?;
-    let after = value[values.byte_offset()..].trim_ascii();
-    Some((usage.get(), after))
+    let mut scan = Scan::new(value);
+    let usage = read_usage(format, &mut scan)?;
+    Some((usage, scan.rest().trim_ascii()))
 }
 
-fn read_usage(format: Format, raw: &str) -> Option<Usage> {
+fn read_usage(format: Format, scan: &mut Scan<'_>) -> Option<Usage> {
     match format {
-        Format::Messages | Format::CountTokens => usage::anthropic(raw),
+        Format::Messages | Format::CountTokens => usage::anthropic(scan),
         Format::Chat | Format::Responses | Format::Completions | Format::Embeddings => {
-            usage::openai(raw)
+            usage::openai(scan)
         }
     }
 }
 
-fn outline(body: &[u8]) -> Option<Outline<'_>> {
-    json::read(simdutf8::basic::from_utf8(body).ok()?)
+/// The fields of an answer that are read, as they are written.
+struct Outline<'a> {
+    id: Option<&'a str>,
+    model: Option<&'a str>,
+    usage: Option<&'a str>,
+    choices: Option<&'a str>,
+    stop_reason: Option<&'a str>,
+    status: Option<&'a str>,
+    incomplete_details: Option<&'a str>,
+    output: Option<&'a str>,
+    input_tokens: Option<&'a str>,
 }
 
-#[derive(Deserialize)]
-struct Outline<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
-    status: Option<&'a RawValue>,
-    #[serde(borrow)]
-    incomplete_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
-    input_tokens: Option<Count>,
+fn outline(body: &[u8]) -> Option<Outline<'_>> {
+    let body = simdutf8::basic::from_utf8(body).ok()?;
+    let names = [
+        "id",
+        "model",
+        "usage",
+        "choices",
+        "stop_reason",
+        "status",
+        "incomplete_details",
+        "output",
+        "input_tokens",
+    ];
+    let [id, model, usage, choices, stop_reason, rest @ ..] = fields(body, names)?;
+    let [status, incomplete_details, output, input_tokens] = rest;
+    Some(Outline {
+        id,
+        model,
+        usage,
+        choices,
+        stop_reason,
+        status,
+        incomplete_details,
+        output,
+        input_tokens,
+    })
 }
 
 impl Outline<'_> {
     fn usage(&self, format: Format) -> Option<Usage> {
         if format == Format::CountTokens {
-            return self.input_tokens.map(|count| Usage {
-                input: count.0,
+            return self.input_tokens.map(|raw| Usage {
+                input: count(raw),
                 ..Usage::default()
             });
         }
-        read_usage(format, self.usage?.get())
+        read_usage(format, &mut Scan::new(self.usage?))
     }
 
     fn finish(&self, format: Format) -> Option<Finish> {
         let word = match format {
             Format::Chat | Format::Completions => first_finish_reason(self.choices?),
-            Format::Messages => text(self.stop_reason).map(Into::into),
+            Format::Messages => text(self.stop_reason),
             Format::Responses => return self.response_finish(),
             Format::Embeddings | Format::CountTokens => None,
         };
@@ -170,28 +190,16 @@ impl Outline<'_> {
     }
 }
 
-fn first_finish_reason(choices: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Choice<'a> {
-        #[serde(borrow)]
-        finish_reason: Option<&'a RawValue>,
-    }
-    let choices: Vec<Choice<'_>> = json::read(choices.get())?;
-    text(choices.first()?.finish_reason).map(Into::into)
+fn first_finish_reason(choices: &str) -> Option<Cow<'_, str>> {
+    let [reason] = fields(elements(choices)?.first()?, ["finish_reason"])?;
+    text(reason)
 }
 
-fn calls_a_function(output: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Item<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Option<&'a RawValue>,
-    }
-    let items: Vec<Item<'_>> = json::read(output.get()).unwrap_or_default();
+fn calls_a_function(output: &str) -> bool {
+    let items = elements(output).unwrap_or_default();
     items.iter().any(|item| {
-        matches!(
-            text(item.kind).as_deref(),
-            Some("function_call" | "custom_tool_call")
-        )
+        let kind = fields(item, ["type"]).and_then(|[kind]| text(kind));
+        matches!(kind.as_deref(), Some("function_call" | "custom_tool_call"))
     })
 }
 

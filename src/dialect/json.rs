@@ -3,10 +3,8 @@
 pub(crate) mod scan;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use scan::Scan;
 
 /// `text` as a JSON string, quotes included.
 pub(crate) fn string(text: &str) -> Vec<u8> {
@@ -21,21 +19,42 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Reads `json` as `T`, or as nothing where it is something else.
-pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+pub(crate) fn read<'a, T: serde::Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
+/// The values of `names` in the object `json`, as they are written; see
+/// [`Scan::fields`]. Nothing where `json` isn't such an object.
+pub(crate) fn fields<'a, const N: usize>(
+    json: &'a str,
+    names: [&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    let mut scan = Scan::new(json);
+    let found = scan.fields(names).ok()?;
+    scan.end().ok()?;
+    Some(found)
+}
+
+/// The elements of the array `json`, as they are written.
+pub(crate) fn elements(json: &str) -> Option<Vec<&str>> {
+    let mut scan = Scan::new(json);
+    let mut elements = Vec::new();
+    let all = scan.array(|scan| {
+        elements.push(scan.skip()?);
+        Ok(())
+    });
+    all.and_then(|()| scan.end()).ok()?;
+    Some(elements)
+}
+
 /// The text of a JSON string, or nothing.
-pub(crate) fn text<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
-    #[derive(serde::Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    Some(read::<Text<'a>>(raw?.get())?.0)
+pub(crate) fn text(raw: Option<&str>) -> Option<Cow<'_, str>> {
+    Scan::new(raw?).string().ok()
 }
 
 /// Whether a raw value says something: not null, `""`, `[]` or `{}`.
-pub(crate) fn says_something(raw: &RawValue) -> bool {
-    let bytes = raw.get().as_bytes();
-    match bytes {
+pub(crate) fn says_something(raw: &str) -> bool {
+    match raw.as_bytes() {
         b"null" | b"\"\"" => false,
         [b'[' | b'{', inner @ .., _] => !inner.iter().all(u8::is_ascii_whitespace),
         _ => true,
@@ -44,56 +63,8 @@ pub(crate) fn says_something(raw: &RawValue) -> bool {
 
 /// A count of tokens: whatever a provider writes there that isn't a positive
 /// number counts as 0, so that one odd field never hides the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count(pub(crate) u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountVisitor)
-    }
-}
-
-struct CountVisitor;
-
-impl<'de> Visitor<'de> for CountVisitor {
-    type Value = Count;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a count")
-    }
-
-    fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-        Ok(Count(count))
-    }
-
-    fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
-        Ok(Count(u64::try_from(count).unwrap_or(0)))
-    }
-
-    fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
-        // `as` saturates and takes NaN to 0, which is what is wanted here.
-        Ok(Count(count as u64))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
-        Ok(Count(0))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Count, E> {
-        Ok(Count(0))
-    }
-
-    fn visit_unit<E>(self) -> Result<Count, E> {
-        Ok(Count(0))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Count(0))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Count(0))
-    }
+pub(crate) fn count(raw: &str) -> u64 {
+    // `as` saturates, which is what is wanted here.
+    raw.parse()
+        .unwrap_or_else(|_| raw.parse().map_or(0, |count: f64| count as u64))
 }

@@ -3,17 +3,17 @@
 //!
 //! A body is never parsed into a tree and written again: re-serialising it
 //! would change the prefix a provider's prompt cache is keyed by. What isn't
-//! read here is only checked to be JSON. The reader doesn't recurse into what
-//! it skips, so depth costs no stack. (A scanner of our own ran 0.7 to 1.0 of
-//! this one's instructions by callgrind and no faster by the clock.)
+//! read here is only checked to be JSON, by a cursor that doesn't recurse into
+//! what it skips, so depth costs no stack. What it refuses is read once more by
+//! serde_json, which says where and why.
 
 use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use super::json::scan::{Invalid, Scan};
 use crate::error::Error;
 
 /// What [`peek`] found.
@@ -82,11 +82,7 @@ pub fn peek(body: &[u8]) -> Result<Peek, Fault> {
             error.valid_up_to()
         ),
     })?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let seen = reader
-        .deserialize_map(Outline)
-        .and_then(|seen| reader.end().map(|()| seen))
-        .map_err(|error| unreadable(text, &error))?;
+    let seen = Outline::read(text).map_err(|Invalid| unreadable(text))?;
     seen.into_peek(text)
 }
 
@@ -149,31 +145,59 @@ fn usage_edit(body: &[u8], peek: &Peek) -> (Range<usize>, Vec<u8>) {
 
 /// Fields read, still as written.
 #[derive(Default)]
-struct Outlined<'a> {
-    model: Option<&'a RawValue>,
-    stream: Option<&'a RawValue>,
-    stream_options: Option<&'a RawValue>,
+struct Outline<'a> {
+    model: Option<&'a str>,
+    stream: Option<&'a str>,
+    stream_options: Option<&'a str>,
+    /// A field that is there twice.
+    twice: Option<&'static str>,
 }
 
-impl Outlined<'_> {
+impl<'a> Outline<'a> {
+    fn read(text: &'a str) -> Result<Self, Invalid> {
+        let mut seen = Self::default();
+        let mut scan = Scan::new(text);
+        scan.object(|scan, key| {
+            let raw = scan.skip()?;
+            let (slot, path) = match &*key {
+                "model" => (&mut seen.model, "model"),
+                "stream" => (&mut seen.stream, "stream"),
+                "stream_options" => (&mut seen.stream_options, "stream_options"),
+                _ => return Ok(()),
+            };
+            if slot.replace(raw).is_some() {
+                seen.twice = Some(path);
+            }
+            Ok(())
+        })?;
+        scan.end()?;
+        Ok(seen)
+    }
+
     fn into_peek(self, body: &str) -> Result<Peek, Fault> {
+        if let Some(path) = self.twice {
+            return Err(Fault {
+                param: Some(path),
+                message: format!("{path} is in the body twice; send it once"),
+            });
+        }
         let model = match self.model {
             None => None,
             Some(raw) => Some(Field {
-                value: model_name(raw.get())?,
-                span: span_in(body, raw.get()),
+                value: model_name(raw)?,
+                span: span_in(body, raw),
             }),
         };
         let asked = match self.stream_options {
             None => None,
-            Some(raw) => usage_option(raw.get())?,
+            Some(raw) => usage_option(raw)?,
         };
         Ok(Peek {
             model,
             stream: flag(self.stream, "stream")?,
             include_usage: flag(asked, "stream_options.include_usage")?,
-            stream_options: self.stream_options.map(|raw| span_in(body, raw.get())),
-            include_usage_at: asked.map(|raw| span_in(body, raw.get())),
+            stream_options: self.stream_options.map(|raw| span_in(body, raw)),
+            include_usage_at: asked.map(|raw| span_in(body, raw)),
         })
     }
 }
@@ -188,7 +212,7 @@ fn model_name(raw: &str) -> Result<String, Fault> {
     if !raw.starts_with('"') {
         return Err(wrong_type("model", "a string", raw));
     }
-    let name: String = serde_json::from_str(raw).map_err(|_| Fault {
+    let name = Scan::new(raw).string().map_err(|Invalid| Fault {
         param: Some("model"),
         message: "model is a string with a broken escape; write the name plainly".to_owned(),
     })?;
@@ -198,11 +222,11 @@ fn model_name(raw: &str) -> Result<String, Fault> {
             message: "model is empty; name the model to call".to_owned(),
         });
     }
-    Ok(name)
+    Ok(name.into_owned())
 }
 
-fn flag(raw: Option<&RawValue>, path: &'static str) -> Result<bool, Fault> {
-    match raw.map(RawValue::get) {
+fn flag(raw: Option<&str>, path: &'static str) -> Result<bool, Fault> {
+    match raw {
         None | Some("null" | "false") => Ok(false),
         Some("true") => Ok(true),
         Some(other) => Err(wrong_type(path, "true or false", other)),
@@ -210,34 +234,31 @@ fn flag(raw: Option<&RawValue>, path: &'static str) -> Result<bool, Fault> {
 }
 
 /// The value of `include_usage` in the stream options, if it is there.
-fn usage_option(raw: &str) -> Result<Option<&RawValue>, Fault> {
-    #[derive(serde::Deserialize)]
-    struct Options<'a> {
-        #[serde(borrow, default)]
-        include_usage: Present<'a>,
-    }
+fn usage_option(raw: &str) -> Result<Option<&str>, Fault> {
     if raw == "null" {
         return Ok(None);
     }
     if !raw.starts_with('{') {
         return Err(wrong_type("stream_options", "an object", raw));
     }
-    let options: Options<'_> = serde_json::from_str(raw).map_err(|_| Fault {
+    let mut found = None;
+    let mut is_twice = false;
+    let read = Scan::new(raw).object(|scan, key| {
+        let value = scan.skip()?;
+        if key == "include_usage" {
+            is_twice |= found.replace(value).is_some();
+        }
+        Ok(())
+    });
+    let wrong = match read {
+        Err(Invalid) => "has a field whose name has a broken escape; write it plainly",
+        Ok(()) if is_twice => "has include_usage twice; send it once",
+        Ok(()) => return Ok(found),
+    };
+    Err(Fault {
         param: Some("stream_options"),
-        message: "stream_options has include_usage twice; send it once".to_owned(),
-    })?;
-    Ok(options.include_usage.0)
-}
-
-/// A value as written, a null included, which `Option` by itself takes for an
-/// absent one.
-#[derive(Default)]
-struct Present<'a>(Option<&'a RawValue>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Present<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::Deserialize::deserialize(deserializer).map(|raw| Self(Some(raw)))
-    }
+        message: format!("stream_options {wrong}"),
+    })
 }
 
 fn wrong_type(path: &'static str, wanted: &str, raw: &str) -> Fault {
@@ -255,26 +276,24 @@ fn wrong_type(path: &'static str, wanted: &str, raw: &str) -> Fault {
     }
 }
 
-/// Puts the reader's complaint into words of ours.
-fn unreadable(text: &str, error: &serde_json::Error) -> Fault {
-    let detail = error.to_string();
-    if let Some(key) = TWICE
-        .iter()
-        .find(|key| error.is_data() && detail.starts_with(**key))
-    {
-        let path = &key[..key.len() - " is there twice".len()];
-        return Fault {
-            param: Some(path),
-            message: format!("{path} is in the body twice; send it once"),
-        };
-    }
+/// What is wrong with a body that was refused, for which it is read again.
+fn unreadable(text: &str) -> Fault {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let error = reader
+        .deserialize_map(Object)
+        .and_then(|()| reader.end())
+        .err();
+    let is_data = error.as_ref().is_some_and(serde_json::Error::is_data);
     let message = match text.trim_start().chars().next() {
         None => "the body is empty; send a JSON object".to_owned(),
         Some('\u{feff}') => {
             "the body begins with a byte order mark; send JSON without one".to_owned()
         }
-        Some(_) if error.is_data() => "the body must be a JSON object".to_owned(),
-        Some(_) => format!("the body is not valid JSON: {detail}"),
+        Some(_) if is_data => "the body must be a JSON object".to_owned(),
+        Some(_) => error.map_or_else(
+            || "the body is not valid JSON".to_owned(),
+            |error| format!("the body is not valid JSON: {error}"),
+        ),
     };
     Fault {
         param: None,
@@ -282,75 +301,19 @@ fn unreadable(text: &str, error: &serde_json::Error) -> Fault {
     }
 }
 
-/// What [`Outline`] says of a field that comes twice.
-const TWICE: [&str; 3] = [
-    "model is there twice",
-    "stream is there twice",
-    "stream_options is there twice",
-];
+/// Any JSON object, to serde_json.
+struct Object;
 
-/// Walks the top-level object.
-struct Outline;
-
-impl<'de> Visitor<'de> for Outline {
-    type Value = Outlined<'de>;
+impl<'de> Visitor<'de> for Object {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut seen = Outlined::default();
-        while let Some(key) = map.next_key_seed(KeySeed)? {
-            let (slot, twice) = match key {
-                Key::Model => (&mut seen.model, TWICE[0]),
-                Key::Stream => (&mut seen.stream, TWICE[1]),
-                Key::StreamOptions => (&mut seen.stream_options, TWICE[2]),
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            if slot.replace(map.next_value()?).is_some() {
-                return Err(A::Error::custom(twice));
-            }
-        }
-        Ok(seen)
-    }
-}
-
-enum Key {
-    Model,
-    Stream,
-    StreamOptions,
-    Other,
-}
-
-/// Reads a key without keeping it, escapes resolved: `"mod\u0065l"` is model.
-struct KeySeed;
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(match key {
-            "model" => Key::Model,
-            "stream" => Key::Stream,
-            "stream_options" => Key::StreamOptions,
-            _ => Key::Other,
-        })
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
 }
 

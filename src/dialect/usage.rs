@@ -4,10 +4,8 @@
 //! reads and writes beside `input_tokens`. Here `input` is always everything
 //! the model read.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json::{Count, read};
+use super::json::scan::Scan;
+use super::json::{count, fields};
 
 /// Tokens of one call; 0 where the provider says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,104 +46,76 @@ impl Usage {
     }
 }
 
-/// Reads the `usage` object of chat, completions, embeddings or Responses.
+/// Takes the `usage` object of chat, completions, embeddings or Responses.
 /// Compatible servers mix the names of both APIs, so both are looked for.
-pub(crate) fn openai(json: &str) -> Option<Usage> {
-    let wire: Wire<'_> = read(json)?;
-    let of_input = details(wire.prompt_tokens_details.or(wire.input_tokens_details));
-    let of_output = details(
-        wire.completion_tokens_details
-            .or(wire.output_tokens_details),
+pub(crate) fn openai(scan: &mut Scan<'_>) -> Option<Usage> {
+    let names = [
+        "prompt_tokens",
+        "input_tokens",
+        "completion_tokens",
+        "output_tokens",
+        "prompt_tokens_details",
+        "input_tokens_details",
+        "completion_tokens_details",
+        "output_tokens_details",
+        "prompt_cache_hit_tokens",
+    ];
+    let found = scan.fields(names).ok()?;
+    let [prompt, read, completion, written, rest @ ..] = found;
+    let [of_prompt, of_read, of_completion, of_written, cache_hit] = rest;
+    let input = prompt.or(read);
+    let output = completion.or(written);
+    input.or(output)?;
+    let [cached, cache_write] = details(
+        of_prompt.or(of_read),
+        ["cached_tokens", "cache_write_tokens"],
     );
-    if wire.says_nothing() {
-        return None;
-    }
+    let [reasoning] = details(of_completion.or(of_written), ["reasoning_tokens"]);
     Some(Usage {
-        input: wire.prompt_tokens.or(wire.input_tokens).count(),
-        output: wire.completion_tokens.or(wire.output_tokens).count(),
-        cached: of_input
-            .cached_tokens
-            .or(wire.prompt_cache_hit_tokens)
-            .count(),
-        cache_write: of_input.cache_write_tokens.count(),
-        reasoning: of_output.reasoning_tokens.count(),
+        input: tokens(input),
+        output: tokens(output),
+        cached: tokens(cached.or(cache_hit)),
+        cache_write: tokens(cache_write),
+        reasoning: tokens(reasoning),
         estimated: false,
     })
 }
 
-/// Reads the `usage` object of the Messages API, whose `input_tokens` leave
+/// Takes the `usage` object of the Messages API, whose `input_tokens` leave
 /// out what was read from and written to the cache.
-pub(crate) fn anthropic(json: &str) -> Option<Usage> {
-    let wire: Wire<'_> = read(json)?;
-    if wire.says_nothing() {
-        return None;
-    }
-    let cached = wire.cache_read_input_tokens.count();
-    let cache_write = wire.cache_creation_input_tokens.count();
+pub(crate) fn anthropic(scan: &mut Scan<'_>) -> Option<Usage> {
+    let names = [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "output_tokens_details",
+    ];
+    let [input, output, cached, cache_write, of_output] = scan.fields(names).ok()?;
+    input.or(output)?;
+    let [reasoning] = details(of_output, ["thinking_tokens"]);
+    let cached = tokens(cached);
+    let cache_write = tokens(cache_write);
     Some(Usage {
-        input: wire
-            .input_tokens
-            .count()
+        input: tokens(input)
             .saturating_add(cached)
             .saturating_add(cache_write),
-        output: wire.output_tokens.count(),
+        output: tokens(output),
         cached,
         cache_write,
-        reasoning: details(wire.output_tokens_details).thinking_tokens.count(),
+        reasoning: tokens(reasoning),
         estimated: false,
     })
 }
 
-/// Every name a count goes by.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    prompt_tokens: Option<Count>,
-    completion_tokens: Option<Count>,
-    input_tokens: Option<Count>,
-    output_tokens: Option<Count>,
-    cache_read_input_tokens: Option<Count>,
-    cache_creation_input_tokens: Option<Count>,
-    prompt_cache_hit_tokens: Option<Count>,
-    #[serde(borrow)]
-    prompt_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    completion_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_tokens_details: Option<&'a RawValue>,
-}
-
-impl Wire<'_> {
-    fn says_nothing(&self) -> bool {
-        self.prompt_tokens.is_none()
-            && self.completion_tokens.is_none()
-            && self.input_tokens.is_none()
-            && self.output_tokens.is_none()
-    }
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    cached_tokens: Option<Count>,
-    cache_write_tokens: Option<Count>,
-    reasoning_tokens: Option<Count>,
-    thinking_tokens: Option<Count>,
-}
-
-fn details(raw: Option<&RawValue>) -> Details {
-    raw.and_then(|raw| read(raw.get())).unwrap_or_default()
+/// Counts that are one level deeper; none where that is no object.
+fn details<'a, const N: usize>(raw: Option<&'a str>, names: [&str; N]) -> [Option<&'a str>; N] {
+    raw.and_then(|raw| fields(raw, names)).unwrap_or([None; N])
 }
 
 /// An absent count is 0.
-trait OrZero {
-    fn count(self) -> u64;
-}
-
-impl OrZero for Option<Count> {
-    fn count(self) -> u64 {
-        self.map_or(0, |count| count.0)
-    }
+fn tokens(raw: Option<&str>) -> u64 {
+    raw.map_or(0, count)
 }
 
 #[cfg(test)]
@@ -199,10 +169,10 @@ mod tests {
             ),
         ];
         for (json, expected) in rows {
-            assert_eq!(openai(json), Some(expected), "{json}");
+            assert_eq!(openai(&mut Scan::new(json)), Some(expected), "{json}");
         }
         for json in ["null", "{}", "[]", r#"{"total_tokens":3}"#, "7", "\"x\""] {
-            assert_eq!(openai(json), None, "{json}");
+            assert_eq!(openai(&mut Scan::new(json)), None, "{json}");
         }
     }
 
@@ -211,11 +181,14 @@ mod tests {
         let json = r#"{"input_tokens":4,"cache_creation_input_tokens":30,
             "cache_read_input_tokens":200,"output_tokens":7,
             "output_tokens_details":{"thinking_tokens":5}}"#;
-        assert_eq!(anthropic(json), Some(usage(234, 7, 200, 30, 5)));
         assert_eq!(
-            anthropic(r#"{"output_tokens":7}"#),
+            anthropic(&mut Scan::new(json)),
+            Some(usage(234, 7, 200, 30, 5))
+        );
+        assert_eq!(
+            anthropic(&mut Scan::new(r#"{"output_tokens":7}"#)),
             Some(usage(0, 7, 0, 0, 0))
         );
-        assert_eq!(anthropic("{}"), None);
+        assert_eq!(anthropic(&mut Scan::new("{}")), None);
     }
 }

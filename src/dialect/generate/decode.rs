@@ -115,7 +115,7 @@ fn completion_text(body: &str) -> Option<String> {
 impl Said<'_> {
     fn into_text(self) -> String {
         let mut said = self.content.map(content_text).unwrap_or_default();
-        said.extend(text(self.refusal));
+        said.extend(text(self.refusal.map(RawValue::get)));
         said
     }
 }
@@ -123,7 +123,7 @@ impl Said<'_> {
 /// Content is a text, or (Mistral's reasoning models) parts of which the
 /// texts count.
 fn content_text(content: &RawValue) -> String {
-    if let Some(text) = text(Some(content)) {
+    if let Some(text) = text(Some(content.get())) {
         return text.into_owned();
     }
     let parts: Vec<Block<'_>> = read(content.get()).unwrap_or_default();
@@ -133,8 +133,8 @@ fn content_text(content: &RawValue) -> String {
 fn texts_of(blocks: &[Block<'_>]) -> String {
     blocks
         .iter()
-        .filter(|block| text(block.kind).as_deref() == Some("text"))
-        .filter_map(|block| text(block.text))
+        .filter(|block| text(block.kind.map(RawValue::get)).as_deref() == Some("text"))
+        .filter_map(|block| text(block.text.map(RawValue::get)))
         .collect()
 }
 

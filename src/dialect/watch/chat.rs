@@ -3,16 +3,11 @@
 //! Most servers write `"finish_reason":null` into every delta. A chunk like
 //! that, without usage or error, is only searched; others are parsed.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::scan::{Key, first_text, key};
 use super::{Ending, Seen, Watch};
-use crate::dialect::json::{read, says_something, text};
-use crate::dialect::{Finish, usage};
+use crate::dialect::json::scan::Scan;
+use crate::dialect::json::{elements, fields, says_something, text};
+use crate::dialect::{Finish, Usage, usage};
 
 pub(crate) static FINISH_REASON: Key = key!("finish_reason");
 static USAGE: Key = key!("usage");
@@ -61,19 +56,17 @@ fn is_plain_delta(data: &[u8]) -> bool {
 }
 
 fn parse(watch: &mut Watch, data: &str) -> Seen {
-    let Some(chunk) = read::<Chunk<'_>>(data) else {
+    let names = ["id", "model", "choices", "usage", "error", "x_groq"];
+    let Some([id, model, choices, usage, error, x_groq]) = fields(data, names) else {
         return Seen::default();
     };
-    watch.name(text(chunk.id).as_deref(), text(chunk.model).as_deref());
-    let reported = chunk
-        .usage
-        .and_then(|raw| usage::openai(raw.get()))
-        .or_else(|| groq_usage(chunk.x_groq?));
-    let choices: Option<Vec<Choice<'_>>> = chunk.choices.and_then(|raw| read(raw.get()));
+    watch.name(text(id).as_deref(), text(model).as_deref());
+    let reported = usage.and_then(openai).or_else(|| groq_usage(x_groq?));
+    let choices = choices.and_then(Choice::all);
     let seen = Seen {
         content: choices.iter().flatten().any(Choice::has_content),
         end: false,
-        error: chunk.error.is_some_and(is_an_error),
+        error: error.is_some_and(is_an_error),
         usage_only: reported.is_some() && choices.as_ref().is_some_and(Vec::is_empty),
     };
     for choice in choices.iter().flatten() {
@@ -89,59 +82,45 @@ fn parse(watch: &mut Watch, data: &str) -> Seen {
 }
 
 /// SDKs raise on any `error` that is truthy.
-fn is_an_error(raw: &RawValue) -> bool {
-    says_something(raw) && !matches!(raw.get(), "false" | "0")
+fn is_an_error(raw: &str) -> bool {
+    says_something(raw) && !matches!(raw, "false" | "0")
+}
+
+fn openai(usage: &str) -> Option<Usage> {
+    usage::openai(&mut Scan::new(usage))
 }
 
 /// Groq's older place for it.
-fn groq_usage(raw: &RawValue) -> Option<crate::dialect::Usage> {
-    #[derive(Deserialize)]
-    struct Groq<'a> {
-        #[serde(borrow)]
-        usage: Option<&'a RawValue>,
-    }
-    usage::openai(read::<Groq<'_>>(raw.get())?.usage?.get())
+fn groq_usage(x_groq: &str) -> Option<Usage> {
+    let [usage] = fields(x_groq, ["usage"])?;
+    openai(usage?)
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    x_groq: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
+/// The fields of a choice that are read, as they are written.
 struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
+    delta: Option<&'a str>,
+    text: Option<&'a str>,
+    finish_reason: Option<&'a str>,
 }
 
-impl Choice<'_> {
+impl<'a> Choice<'a> {
+    fn all(choices: &'a str) -> Option<Vec<Self>> {
+        elements(choices)?.into_iter().map(Self::read).collect()
+    }
+
+    fn read(choice: &'a str) -> Option<Self> {
+        let [delta, text, finish_reason] = fields(choice, ["delta", "text", "finish_reason"])?;
+        Some(Self {
+            delta,
+            text,
+            finish_reason,
+        })
+    }
+
     fn has_content(&self) -> bool {
-        self.text.is_some_and(says_something)
-            || self
-                .delta
-                .and_then(|raw| read::<HasContent>(raw.get()))
-                .is_some_and(|delta| delta.0)
+        self.text.is_some_and(says_something) || self.delta.is_some_and(is_content)
     }
 }
-
-/// Whether a delta says anything of the answer. Its role doesn't, nor do the
-/// notes providers add (`channel`, `provider_metadata`).
-struct HasContent(bool);
 
 /// The fields of a delta that are part of the answer, at any provider.
 const CONTENT: [&str; 11] = [
@@ -158,30 +137,14 @@ const CONTENT: [&str; 11] = [
     "annotations",
 ];
 
-impl<'de> Deserialize<'de> for HasContent {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Delta;
-
-        impl<'de> Visitor<'de> for Delta {
-            type Value = HasContent;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a delta")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HasContent, A::Error> {
-                let mut has_content = false;
-                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    if CONTENT.contains(&&*key) {
-                        has_content |= says_something(map.next_value()?);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(HasContent(has_content))
-            }
-        }
-
-        deserializer.deserialize_map(Delta)
-    }
+/// Whether a delta says anything of the answer. Its role doesn't, nor do the
+/// notes providers add (`channel`, `provider_metadata`).
+fn is_content(delta: &str) -> bool {
+    let mut is_content = false;
+    let whole = Scan::new(delta).object(|scan, key| {
+        let says = says_something(scan.skip()?);
+        is_content |= says && CONTENT.contains(&&*key);
+        Ok(())
+    });
+    whole.is_ok() && is_content
 }

@@ -5,12 +5,12 @@
 //! partial image, and a finished output item, since a hosted tool's item may
 //! come without any delta.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::scan::{Key, key, leading_type};
 use super::{Seen, Watch};
-use crate::dialect::json::{read, text};
+use crate::dialect::json::scan::Scan;
+use crate::dialect::json::{fields, text};
 use crate::dialect::{Finish, usage};
 
 static DELTA: Key = key!("delta");
@@ -62,62 +62,38 @@ pub(super) fn kind(name: &[u8]) -> Seen {
 }
 
 /// The type of an event without a name whose JSON doesn't begin with it.
-fn event_type(data: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Option<&'a RawValue>,
-    }
-    text(read::<Typed<'_>>(std::str::from_utf8(data).ok()?)?.kind)
+fn event_type(data: &[u8]) -> Option<Cow<'_, str>> {
+    let [kind] = fields(std::str::from_utf8(data).ok()?, ["type"])?;
+    text(kind)
 }
 
 /// Reads a terminal event.
 fn end(watch: &mut Watch, name: &[u8], data: &[u8]) {
-    #[derive(Deserialize)]
-    struct Terminal<'a> {
-        #[serde(borrow)]
-        response: Option<&'a RawValue>,
-    }
-    #[derive(Deserialize)]
-    struct Response<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        model: Option<&'a RawValue>,
-        #[serde(borrow)]
-        usage: Option<&'a RawValue>,
-        #[serde(borrow)]
-        incomplete_details: Option<&'a RawValue>,
-    }
     watch.finish = Some(match name {
         b"response.completed" if watch.called => Finish::ToolCalls,
         b"response.completed" => Finish::Stop,
         b"response.incomplete" => Finish::Length,
         _ => Finish::Error,
     });
-    let response = std::str::from_utf8(data)
-        .ok()
-        .and_then(read::<Terminal<'_>>)
-        .and_then(|terminal| read::<Response<'_>>(terminal.response?.get()));
-    let Some(response) = response else { return };
-    watch.name(
-        text(response.id).as_deref(),
-        text(response.model).as_deref(),
-    );
-    if let Some(reason) = response.incomplete_details.and_then(incomplete_reason) {
+    let Some([id, model, usage, incomplete_details]) = response(data) else {
+        return;
+    };
+    watch.name(text(id).as_deref(), text(model).as_deref());
+    if let Some(reason) = incomplete_details.and_then(incomplete_reason) {
         watch.finish = Some(reason);
     }
-    let reported = response.usage.and_then(|raw| usage::openai(raw.get()));
+    let reported = usage.and_then(|raw| usage::openai(&mut Scan::new(raw)));
     watch.report(reported, true);
 }
 
+/// What is read of the response in a terminal event.
+fn response(data: &[u8]) -> Option<[Option<&str>; 4]> {
+    let [response] = fields(std::str::from_utf8(data).ok()?, ["response"])?;
+    fields(response?, ["id", "model", "usage", "incomplete_details"])
+}
+
 /// Why a response is incomplete.
-pub(crate) fn incomplete_reason(raw: &RawValue) -> Option<Finish> {
-    #[derive(Deserialize)]
-    struct Details<'a> {
-        #[serde(borrow)]
-        reason: Option<&'a RawValue>,
-    }
-    let reason = text(read::<Details<'_>>(raw.get())?.reason)?;
-    Some(Finish::from_word(&reason))
+pub(crate) fn incomplete_reason(details: &str) -> Option<Finish> {
+    let [reason] = fields(details, ["reason"])?;
+    text(reason).map(|reason| Finish::from_word(&reason))
 }
