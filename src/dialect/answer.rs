@@ -100,7 +100,7 @@ fn last_usage(format: Format, body: &[u8]) -> Option<(Usage, &str)> {
         body[at..].starts_with(KEY).then_some(at)
     })?;
     let rest = body[at + KEY.len()..].trim_ascii_start();
-    let value = std::str::from_utf8(rest.strip_prefix(b":")?).ok()?;
+    let value = simdutf8::basic::from_utf8(rest.strip_prefix(b":")?).ok()?;
     let mut scan = Scan::new(value);
     let usage = read_usage(format, &mut scan)?;
     Some((usage, scan.rest().trim_ascii()))

@@ -4,8 +4,8 @@
 //! reads and writes beside `input_tokens`. Here `input` is always everything
 //! the model read.
 
-use super::json::scan::Scan;
-use super::json::{count, fields};
+use super::json::count;
+use super::json::scan::{Invalid, Scan};
 
 /// Tokens of one call; 0 where the provider says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,34 +49,25 @@ impl Usage {
 /// Takes the `usage` object of chat, completions, embeddings or Responses.
 /// Compatible servers mix the names of both APIs, so both are looked for.
 pub(crate) fn openai(scan: &mut Scan<'_>) -> Option<Usage> {
-    let names = [
-        "prompt_tokens",
-        "input_tokens",
-        "completion_tokens",
-        "output_tokens",
-        "prompt_tokens_details",
-        "input_tokens_details",
-        "completion_tokens_details",
-        "output_tokens_details",
-        "prompt_cache_hit_tokens",
-    ];
-    let found = scan.fields(names).ok()?;
-    let [prompt, read, completion, written, rest @ ..] = found;
-    let [of_prompt, of_read, of_completion, of_written, cache_hit] = rest;
-    let input = prompt.or(read);
-    let output = completion.or(written);
+    let wire = Wire::take(scan).ok()?;
+    let input = wire.prompt_tokens.or(wire.input_tokens);
+    let output = wire.completion_tokens.or(wire.output_tokens);
     input.or(output)?;
-    let [cached, cache_write] = details(
-        of_prompt.or(of_read),
-        ["cached_tokens", "cache_write_tokens"],
-    );
-    let [reasoning] = details(of_completion.or(of_written), ["reasoning_tokens"]);
+    let of_input = wire.prompt_tokens_details.or(wire.input_tokens_details);
+    let of_input = of_input.unwrap_or_default();
+    let of_output = wire
+        .completion_tokens_details
+        .or(wire.output_tokens_details)
+        .unwrap_or_default();
     Some(Usage {
-        input: tokens(input),
-        output: tokens(output),
-        cached: tokens(cached.or(cache_hit)),
-        cache_write: tokens(cache_write),
-        reasoning: tokens(reasoning),
+        input: input.unwrap_or(0),
+        output: output.unwrap_or(0),
+        cached: of_input
+            .cached_tokens
+            .or(wire.prompt_cache_hit_tokens)
+            .unwrap_or(0),
+        cache_write: of_input.cache_write_tokens.unwrap_or(0),
+        reasoning: of_output.reasoning_tokens.unwrap_or(0),
         estimated: false,
     })
 }
@@ -84,38 +75,116 @@ pub(crate) fn openai(scan: &mut Scan<'_>) -> Option<Usage> {
 /// Takes the `usage` object of the Messages API, whose `input_tokens` leave
 /// out what was read from and written to the cache.
 pub(crate) fn anthropic(scan: &mut Scan<'_>) -> Option<Usage> {
-    let names = [
-        "input_tokens",
-        "output_tokens",
-        "cache_read_input_tokens",
-        "cache_creation_input_tokens",
-        "output_tokens_details",
-    ];
-    let [input, output, cached, cache_write, of_output] = scan.fields(names).ok()?;
-    input.or(output)?;
-    let [reasoning] = details(of_output, ["thinking_tokens"]);
-    let cached = tokens(cached);
-    let cache_write = tokens(cache_write);
+    let wire = Wire::take(scan).ok()?;
+    wire.input_tokens.or(wire.output_tokens)?;
+    let cached = wire.cache_read_input_tokens.unwrap_or(0);
+    let cache_write = wire.cache_creation_input_tokens.unwrap_or(0);
+    let of_output = wire.output_tokens_details.unwrap_or_default();
     Some(Usage {
-        input: tokens(input)
+        input: wire
+            .input_tokens
+            .unwrap_or(0)
             .saturating_add(cached)
             .saturating_add(cache_write),
-        output: tokens(output),
+        output: wire.output_tokens.unwrap_or(0),
         cached,
         cache_write,
-        reasoning: tokens(reasoning),
+        reasoning: of_output.thinking_tokens.unwrap_or(0),
         estimated: false,
     })
 }
 
-/// Counts that are one level deeper; none where that is no object.
-fn details<'a, const N: usize>(raw: Option<&'a str>, names: [&str; N]) -> [Option<&'a str>; N] {
-    raw.and_then(|raw| fields(raw, names)).unwrap_or([None; N])
+/// Every name a count goes by.
+#[derive(Default)]
+struct Wire {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    prompt_cache_hit_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    completion_tokens_details: Option<Details>,
+    input_tokens_details: Option<Details>,
+    output_tokens_details: Option<Details>,
 }
 
-/// An absent count is 0.
-fn tokens(raw: Option<&str>) -> u64 {
-    raw.map_or(0, count)
+impl Wire {
+    fn take(scan: &mut Scan<'_>) -> Result<Self, Invalid> {
+        let mut wire = Self::default();
+        scan.object(|scan, key| {
+            let count = match &*key {
+                "prompt_tokens" => &mut wire.prompt_tokens,
+                "completion_tokens" => &mut wire.completion_tokens,
+                "input_tokens" => &mut wire.input_tokens,
+                "output_tokens" => &mut wire.output_tokens,
+                "cache_read_input_tokens" => &mut wire.cache_read_input_tokens,
+                "cache_creation_input_tokens" => &mut wire.cache_creation_input_tokens,
+                "prompt_cache_hit_tokens" => &mut wire.prompt_cache_hit_tokens,
+                key => {
+                    let details = match key {
+                        "prompt_tokens_details" => &mut wire.prompt_tokens_details,
+                        "completion_tokens_details" => &mut wire.completion_tokens_details,
+                        "input_tokens_details" => &mut wire.input_tokens_details,
+                        "output_tokens_details" => &mut wire.output_tokens_details,
+                        _ => return scan.skip().map(drop),
+                    };
+                    return once(details, Details::take(scan)?);
+                }
+            };
+            once(count, said(scan)?)
+        })?;
+        Ok(wire)
+    }
+}
+
+#[derive(Default)]
+struct Details {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+    thinking_tokens: Option<u64>,
+}
+
+impl Details {
+    /// Takes an object of details, or something else in its place.
+    fn take(scan: &mut Scan<'_>) -> Result<Option<Self>, Invalid> {
+        if scan.peek() != b'{' {
+            return scan.skip().map(|_| None);
+        }
+        let mut details = Self::default();
+        scan.object(|scan, key| {
+            let count = match &*key {
+                "cached_tokens" => &mut details.cached_tokens,
+                "cache_write_tokens" => &mut details.cache_write_tokens,
+                "reasoning_tokens" => &mut details.reasoning_tokens,
+                "thinking_tokens" => &mut details.thinking_tokens,
+                _ => return scan.skip().map(drop),
+            };
+            once(count, said(scan)?)
+        })?;
+        Ok(Some(details))
+    }
+}
+
+/// Takes a count; a null says nothing.
+#[inline]
+fn said(scan: &mut Scan<'_>) -> Result<Option<u64>, Invalid> {
+    match scan.whole_number() {
+        Some(number) => Ok(Some(number)),
+        None => Ok(Some(scan.skip()?).filter(|raw| *raw != "null").map(count)),
+    }
+}
+
+/// Puts what was said where nothing was said before.
+#[inline]
+fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Invalid> {
+    if slot.is_some() && value.is_some() {
+        return Err(Invalid);
+    }
+    *slot = value.or(slot.take());
+    Ok(())
 }
 
 #[cfg(test)]

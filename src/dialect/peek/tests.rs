@@ -268,4 +268,74 @@ proptest! {
         input.extend(body.as_bytes());
         fuzz_peek(&input);
     }
+
+    #[test]
+    fn any_object_is_read_as_a_tree_of_it_would_be(
+        fields in prop::collection::vec((
+            prop_oneof![
+                Just(r#""model""#), Just(r#""mod\u0065l""#), Just(r#""stream""#),
+                Just(r#""stream_options""#), Just(r#""other""#), Just(r#""\ud800""#),
+            ],
+            prop_oneof![
+                Just("null"), Just("true"), Just("false"), Just("-1.5e3"), Just("[1,{}]"), Just("{}"),
+                Just(r#""""#), Just(r#""m\t\"é""#), Just(r#""\udc00""#), Just(r#"{"include_usage":true}"#),
+                Just(r#"{"x":[], "include\u005fusage" : null}"#), Just(r#"{"include_usage":0}"#),
+                Just(r#"{"include_usage":true,"include_usage":true}"#), Just("01"), Just("tru"),
+            ],
+        ), 0..5),
+        space in r#"[ \n\t\r]{0,2}"#,
+    ) {
+        let listed: Vec<String> = fields
+            .iter()
+            .map(|(key, value)| format!("{space}{key}{space}:{space}{value}{space}"))
+            .collect();
+        let body = format!("{space}{{{}}}{space}", listed.join(","));
+        prop_assert_eq!(peek(body.as_bytes()).ok().map(told), by_tree(&fields), "{}", body);
+    }
+}
+
+/// Model, stream and include_usage.
+type Read = (Option<String>, bool, bool);
+
+fn told(peek: Peek) -> Read {
+    let model = peek.model.map(|field| field.value);
+    (model, peek.stream, peek.include_usage)
+}
+
+/// What an object of these fields says, by serde_json's trees; nothing where
+/// it is to be refused.
+fn by_tree(fields: &[(&str, &str)]) -> Option<Read> {
+    use serde_json::Value;
+
+    let mut once = std::collections::HashMap::new();
+    for (key, raw) in fields {
+        let key: String = serde_json::from_str(key).ok()?;
+        serde_json::from_str::<IgnoredAny>(raw).ok()?;
+        let is_read = matches!(&*key, "model" | "stream" | "stream_options");
+        if is_read && once.insert(key, *raw).is_some() {
+            return None;
+        }
+    }
+    let tree = |key: &str| match once.get(key) {
+        None => Ok(None),
+        Some(raw) => serde_json::from_str::<Value>(raw).map(Some),
+    };
+    let flag = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => Some(false),
+        Some(value) => value.as_bool(),
+    };
+    let model = match tree("model").ok()? {
+        None => None,
+        Some(Value::String(name)) if !name.is_empty() => Some(name),
+        Some(_) => return None,
+    };
+    let include_usage = match tree("stream_options").ok()? {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(_)) if once["stream_options"].matches("usage").count() > 1 => {
+            return None;
+        }
+        Some(Value::Object(options)) => flag(options.get("include_usage"))?,
+        Some(_) => return None,
+    };
+    Some((model, flag(tree("stream").ok()?.as_ref())?, include_usage))
 }
