@@ -88,6 +88,22 @@ enum Outcome {
     Complete,
 }
 
+/// What goes before a value of the access line, in either form.
+#[derive(Clone, Copy)]
+struct Name {
+    text: &'static str,
+    json: &'static str,
+}
+
+/// A [`Name`], joined when it is compiled.
+macro_rules! name {
+    ($name:literal) => {
+        Name {
+            text: concat!(" ", $name, "="),
+            json: concat!(",\"", $name, "\":"),
+        }
+    };
+}
 const TAGS: HeaderName = HeaderName::from_static("x-nowait-tags");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -99,7 +115,9 @@ impl Ledger {
     pub fn open(instance: &Arc<Instance>, method: Method, path: &str, headers: &HeaderMap) -> Self {
         instance.metrics.in_flight.inc();
         let mut path = path.to_owned();
-        if let Some((cut, _)) = path.char_indices().nth(512) {
+        if path.len() > PATH_MAX
+            && let Some((cut, _)) = path.char_indices().nth(PATH_MAX)
+        {
             path.truncate(cut);
         }
         Self {
@@ -304,68 +322,77 @@ impl Ledger {
         });
     }
 
-    fn facts(&self, ended: Instant, mut fact: impl FnMut(&str, Fact<'_>)) {
-        fact("status", Fact::Number(u64::from(self.status.as_u16())));
-        fact("method", Fact::Text(cut(self.method.as_str(), 32)));
-        fact("path", Fact::Text(&self.path));
-        fact("endpoint", Fact::Text(self.endpoint));
-        fact("tenant", Fact::Text(&self.tenant));
+    fn facts(&self, ended: Instant, mut fact: impl FnMut(Name, Fact<'_>)) {
+        fact(
+            name!("status"),
+            Fact::Number(u64::from(self.status.as_u16())),
+        );
+        fact(name!("method"), Fact::Word(cut(self.method.as_str(), 32)));
+        fact(name!("path"), Fact::Text(&self.path));
+        fact(name!("endpoint"), Fact::Word(self.endpoint));
+        fact(name!("tenant"), Fact::Text(&self.tenant));
         if let Some(target) = &self.target {
-            fact("provider", Fact::Text(&target.callee.provider.name));
-            fact("model", Fact::Text(&target.model));
+            fact(name!("provider"), Fact::Text(&target.callee.provider.name));
+            fact(name!("model"), Fact::Text(&target.model));
         } else if let Some(callee) = &self.callee {
-            fact("provider", Fact::Text(&callee.provider.name));
+            fact(name!("provider"), Fact::Text(&callee.provider.name));
         }
-        fact("stream", Fact::Flag(self.streamed));
-        fact("cache", Fact::Text("bypass"));
-        fact("total_ms", Fact::Millis(ended - self.started));
+        fact(name!("stream"), Fact::Flag(self.streamed));
+        fact(name!("cache"), Fact::Word("bypass"));
+        fact(name!("total_ms"), Fact::Millis(ended - self.started));
         for (name, phase) in [
-            ("auth_ms", Some(self.auth).filter(|auth| !auth.is_zero())),
-            ("plan_ms", Some(self.plan).filter(|plan| !plan.is_zero())),
-            ("queue_ms", self.timing.queue),
-            ("dns_ms", self.timing.dns),
-            ("connect_ms", self.timing.connect),
-            ("tls_ms", self.timing.tls),
-            ("upstream_ms", self.upstream()),
-            ("ttft_ms", self.time_to_first_token()),
-            ("gateway_ms", self.own),
+            (
+                name!("auth_ms"),
+                Some(self.auth).filter(|auth| !auth.is_zero()),
+            ),
+            (
+                name!("plan_ms"),
+                Some(self.plan).filter(|plan| !plan.is_zero()),
+            ),
+            (name!("queue_ms"), self.timing.queue),
+            (name!("dns_ms"), self.timing.dns),
+            (name!("connect_ms"), self.timing.connect),
+            (name!("tls_ms"), self.timing.tls),
+            (name!("upstream_ms"), self.upstream()),
+            (name!("ttft_ms"), self.time_to_first_token()),
+            (name!("gateway_ms"), self.own),
         ] {
             if let Some(phase) = phase {
                 fact(name, Fact::Millis(phase));
             }
         }
         if self.attempts() > 0 {
-            fact("attempts", Fact::Number(u64::from(self.attempts())));
-            fact("cold", Fact::Flag(self.timing.cold));
+            fact(name!("attempts"), Fact::Number(u64::from(self.attempts())));
+            fact(name!("cold"), Fact::Flag(self.timing.cold));
         }
         let uploaded = self.uploaded.as_ref();
         let bytes_in = uploaded.map_or(self.bytes_in, |taken| taken.load(Ordering::Relaxed));
-        fact("bytes_in", Fact::Number(bytes_in));
-        fact("bytes_out", Fact::Number(self.bytes_out));
+        fact(name!("bytes_in"), Fact::Number(bytes_in));
+        fact(name!("bytes_out"), Fact::Number(self.bytes_out));
         if let Some(usage) = self.usage {
-            fact("input_tokens", Fact::Number(usage.input));
-            fact("output_tokens", Fact::Number(usage.output));
-            fact("cached_tokens", Fact::Number(usage.cached));
-            fact("tokens_estimated", Fact::Flag(usage.estimated));
+            fact(name!("input_tokens"), Fact::Number(usage.input));
+            fact(name!("output_tokens"), Fact::Number(usage.output));
+            fact(name!("cached_tokens"), Fact::Number(usage.cached));
+            fact(name!("tokens_estimated"), Fact::Flag(usage.estimated));
         }
         if let Some(rate) = self.tokens_per_second(ended) {
-            fact("tokens_per_s", Fact::Rate(rate));
+            fact(name!("tokens_per_s"), Fact::Rate(rate));
         }
         if let Some(finish) = self.finish {
-            fact("finish", Fact::Text(finish.as_str()));
+            fact(name!("finish"), Fact::Word(finish.as_str()));
         }
         if self.outcome == Outcome::Open {
-            fact("cancelled", Fact::Flag(true));
+            fact(name!("cancelled"), Fact::Flag(true));
         }
         if let Some((code, text)) = &self.error {
-            fact("error", Fact::Text(code));
-            fact("message", Fact::Text(text));
+            fact(name!("error"), Fact::Word(code));
+            fact(name!("message"), Fact::Text(text));
         }
         if let Some(tags) = self.tags.as_ref().and_then(|tags| tags.to_str().ok()) {
-            fact("tags", Fact::Text(cut(tags, TAGS_MAX)));
+            fact(name!("tags"), Fact::Text(cut(tags, TAGS_MAX)));
         }
         fact(
-            "request_id",
+            name!("request_id"),
             Fact::Text(self.request_id.to_str().unwrap_or("?")),
         );
         if let Some(id) = self
@@ -373,17 +400,17 @@ impl Ledger {
             .as_ref()
             .and_then(|id| id.to_str().ok())
         {
-            fact("upstream_request_id", Fact::Text(id));
+            fact(name!("upstream_request_id"), Fact::Text(id));
         }
     }
 
     fn write_text(&self, out: &mut Vec<u8>, ended: Instant) {
+        out.reserve(LINE_USUAL);
         write_timestamp(out, SystemTime::now());
         self.facts(ended, |name, value| {
-            out.push(b' ');
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'=');
+            out.extend_from_slice(name.text.as_bytes());
             match value {
+                Fact::Word(text) => out.extend_from_slice(text.as_bytes()),
                 Fact::Text(text) if is_plain(text) => out.extend_from_slice(text.as_bytes()),
                 value => value.write_json(out),
             }
@@ -395,9 +422,7 @@ impl Ledger {
         write_timestamp(out, SystemTime::now());
         out.push(b'"');
         self.facts(ended, |name, value| {
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
+            out.extend_from_slice(name.json.as_bytes());
             value.write_json(out);
         });
         out.push(b'}');
@@ -410,6 +435,12 @@ impl Drop for Ledger {
     }
 }
 
+/// The most characters of a path that are kept.
+const PATH_MAX: usize = 512;
+
+/// Room for a usual access line.
+const LINE_USUAL: usize = 512;
+
 /// The most of a caller's tags that is logged: a log holds so much unwritten
 /// and no more, and one caller's words must not take the others' lines.
 const TAGS_MAX: usize = 1024;
@@ -421,6 +452,9 @@ fn cut(text: &str, max: usize) -> &str {
 
 /// One value of the access line.
 enum Fact<'a> {
+    /// A word that needs neither quotes nor escapes: one of ours, or a token.
+    Word(&'a str),
+    /// Anybody's words.
     Text(&'a str),
     Number(u64),
     Millis(Duration),
@@ -432,6 +466,12 @@ impl Fact<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         // Writing to a Vec does not fail.
         let _ = match self {
+            Self::Word(word) => {
+                out.push(b'"');
+                out.extend_from_slice(word.as_bytes());
+                out.push(b'"');
+                Ok(())
+            }
             Self::Text(text) => serde_json::to_writer(&mut *out, text).map_err(Into::into),
             Self::Number(number) => {
                 out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
@@ -449,11 +489,19 @@ impl Fact<'_> {
 
 /// A text that needs no quotes in `key=value`.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=')
+    !text.is_empty() && text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
+
+/// The bytes of such a text.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'"' && byte != b'=';
+        byte += 1;
+    }
+    plain
+};
 
 /// Milliseconds with three decimals, without floating point.
 fn write_millis(out: &mut Vec<u8>, duration: Duration) {
