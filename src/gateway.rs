@@ -35,7 +35,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header, request, response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header, request, response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -43,6 +43,7 @@ use self::attempt::Limits;
 use self::auth::{Tenant, Tenants};
 use self::drain::Drain;
 use self::endpoint::{Endpoint, Flavour};
+use self::headers::Mentions;
 use self::intake::{Patience, Within};
 use self::ledger::Ledger;
 use self::models::Catalogue;
@@ -126,11 +127,13 @@ impl Gateway {
     /// Answers one request, whatever happens.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
         let (head, mut body) = request.into_parts();
+        let mentions = Mentions::of(&head.headers);
         let mut ledger = Box::new(Ledger::open(
             &self.instance,
             head.method.clone(),
             head.uri.path(),
             &head.headers,
+            mentions,
         ));
         let endpoint = Endpoint::of(&head.method, head.uri.path());
         let dialect = match &endpoint {
@@ -140,7 +143,14 @@ impl Gateway {
         let outcome = match endpoint {
             Ok(endpoint) => {
                 ledger.endpoint = endpoint.name();
-                Unpanicked(Box::pin(self.run(head, body, endpoint, &mut ledger))).await
+                Unpanicked(Box::pin(self.run(
+                    head,
+                    mentions,
+                    body,
+                    endpoint,
+                    &mut ledger,
+                )))
+                .await
             }
             Err(error) => {
                 intake::decline(&mut body, &head.headers).await;
@@ -165,6 +175,7 @@ impl Gateway {
             method,
             head.uri.path(),
             &head.headers,
+            Mentions::of(&head.headers),
         ));
         ledger.endpoint = name;
         let made = make().unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
@@ -174,24 +185,25 @@ impl Gateway {
     async fn run(
         self: &Arc<Self>,
         head: request::Parts,
+        mentions: Mentions,
         mut body: Incoming,
         endpoint: Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Answered, Error> {
-        let tenant = match self.admit(&head.headers) {
+        let tenant = match self.admit(&head.headers, mentions) {
             Ok(tenant) => tenant,
             Err(error) => {
                 intake::decline(&mut body, &head.headers).await;
                 return Err(error);
             }
         };
-        ledger.authenticated(&tenant);
-        let caller = Caller::new(head, tenant)?;
+        ledger.authenticated(&tenant, Instant::now());
+        let caller = Caller::new(head, mentions, tenant)?;
         // All but the plain path are boxed, so that the room of the largest is
         // not set aside for every call that waits.
         match endpoint {
             Endpoint::Call(_) | Endpoint::Generate(_) | Endpoint::Batch
-                if headers::wants_only_cached(&caller.headers) =>
+                if mentions.cache_control && headers::wants_only_cached(&caller.headers) =>
             {
                 intake::decline(&mut body, &caller.headers).await;
                 Err(not_cached())
@@ -227,13 +239,15 @@ impl Gateway {
     }
 
     /// Tells who asks, from the head alone, and whether anybody may now.
-    fn admit(&self, headers: &HeaderMap) -> Result<Tenant, Error> {
-        headers::refuse_loops(headers, &self.instance)?;
+    fn admit(&self, headers: &HeaderMap, mentions: Mentions) -> Result<Tenant, Error> {
+        if mentions.via {
+            headers::refuse_loops(headers, &self.instance)?;
+        }
         if self.instance.drain.is_draining() {
             return Err(draining());
         }
         let tenant = self.tenants.authenticate(headers)?;
-        if self.tenants.is_open() {
+        if mentions.site && self.tenants.is_open() {
             headers::refuse_other_sites(headers)?;
         }
         Ok(tenant)
@@ -259,7 +273,7 @@ impl Gateway {
         caller: &Caller,
         ledger: &mut Ledger,
     ) -> Result<Bytes, Error> {
-        let asked = Instant::now();
+        let asked = ledger.started + ledger.auth;
         let within = Within {
             started: ledger.started,
             total: caller.patience.total.unwrap_or(self.config.timeout.total),
@@ -280,10 +294,10 @@ impl Gateway {
         limits: Limits,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
-        ledger.planned();
         let asked = Instant::now();
-        let response =
-            attempt::send(callee, request, &limits, &self.instance.drain, ledger).await?;
+        ledger.planned(asked);
+        let drain = &self.instance.drain;
+        let response = attempt::send(callee, request, &limits, asked, drain, ledger).await?;
         let (mut head, body) = response.into_parts();
         headers::incoming(&mut head.headers, ledger);
         Ok(Asked {
@@ -291,6 +305,7 @@ impl Gateway {
             body,
             limits,
             sent: ledger.timing.sent_at.unwrap_or(asked),
+            came: ledger.timing.head_at.unwrap_or(asked),
             callee: Arc::clone(callee),
             instance: Arc::clone(&self.instance),
         })
@@ -347,11 +362,17 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn new(head: request::Parts, tenant: Tenant) -> Result<Self, Error> {
+    fn new(head: request::Parts, mentions: Mentions, tenant: Tenant) -> Result<Self, Error> {
+        let patience = if mentions.patience {
+            Patience::of(&head.headers)?
+        } else {
+            Patience::default()
+        };
         Ok(Self {
             tenant,
-            patience: Patience::of(&head.headers)?,
-            takes_trailers: intake::takes_trailers(head.version, &head.headers),
+            patience,
+            takes_trailers: head.version == Version::HTTP_2
+                || (mentions.te && headers::takes_trailers(&head.headers)),
             query: head.uri.query().map(str::to_owned),
             headers: head.headers,
         })
@@ -374,7 +395,10 @@ struct Asked {
     head: response::Parts,
     body: upstream::Incoming,
     limits: Limits,
+    /// When the call went upstream.
     sent: Instant,
+    /// When the head came.
+    came: Instant,
     callee: Arc<Callee>,
     instance: Arc<Instance>,
 }
@@ -396,7 +420,7 @@ impl Asked {
             self.callee,
             self.instance,
             self.limits,
-            self.sent,
+            (self.sent, self.came),
             takes_trailers,
         )
     }

@@ -178,15 +178,15 @@ impl std::fmt::Display for Shown {
     }
 }
 
-/// Sends a call and waits for the head of its answer.
+/// Sends a call that was `asked` for now, and waits for the head of its answer.
 pub async fn send(
     callee: &Callee,
     request: Request<Body>,
     limits: &Limits,
+    asked: Instant,
     drain: &Drain,
     ledger: &mut Ledger,
 ) -> Result<Response<Incoming>, Error> {
-    let asked = Instant::now();
     let bound = limits.head(asked);
     let waits = upstream::Limits {
         connect: limits.timeouts.connect,
@@ -199,7 +199,8 @@ pub async fn send(
         () = until(bound.map(|(at, _)| at)) => Err(late(limits, bound, callee)),
         () = drain.over() => Err(drained()),
     };
-    ledger.waited += asked.elapsed();
+    let heard = ledger.timing.head_at.filter(|_| outcome.is_ok());
+    ledger.waited += heard.unwrap_or_else(Instant::now) - asked;
     outcome
 }
 

@@ -20,6 +20,14 @@ pub const KEY_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-goog-api-key"),
 ];
 
+/// Whether `name` is one of [`KEY_HEADERS`].
+pub fn is_key_header(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization" | "x-api-key" | "api-key" | "x-goog-api-key"
+    )
+}
+
 /// Everybody who may call.
 #[derive(Debug)]
 pub struct Tenants {

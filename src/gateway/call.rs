@@ -94,7 +94,7 @@ impl Route {
         };
         let plan: Arc<Plan> = gateway.routes.plan(&field.value)?;
         let target = Arc::clone(plan.target(format)?);
-        caller.tenant.may_use(&field.value, &target.full_name())?;
+        caller.tenant.may_use(&field.value, &target.full_name)?;
         Ok(Self {
             rename: target.model != field.value,
             timeouts: plan.timeouts,
@@ -122,7 +122,7 @@ impl Route {
             .as_ref()
             .map_or("unnamed", |field| field.value.as_str());
         let target = gateway.routes.target_of(callee, model)?;
-        caller.tenant.may_use(model, &target.full_name())?;
+        caller.tenant.may_use(model, &target.full_name)?;
         Ok(Self {
             rename: false,
             timeouts: gateway.routes.timeouts(),

@@ -255,7 +255,7 @@ pub(super) async fn answer(
     };
     let plan = gateway.routes.plan(name)?;
     let (target, format) = plan.plain_target()?;
-    caller.tenant.may_use(name, &target.full_name())?;
+    caller.tenant.may_use(name, &target.full_name)?;
     ledger.aim(target);
     ledger.streamed = shape != Shape::Whole;
 

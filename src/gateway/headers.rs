@@ -5,12 +5,48 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::auth::{KEY_HEADERS, Tenant};
+use super::auth::{self, Tenant};
 use super::ledger::{Ledger, kept};
 use super::plan::Callee;
 use super::{Caller, Instance};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
+
+/// Which headers that say something to nowait itself a caller has sent. One
+/// look at all names costs less than a look-up of any two, and most calls have
+/// none of these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mentions {
+    pub(super) request_id: bool,
+    pub(super) tags: bool,
+    pub(super) patience: bool,
+    pub(super) te: bool,
+    pub(super) cache_control: bool,
+    pub(super) via: bool,
+    pub(super) site: bool,
+}
+
+impl Mentions {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            let mention = match name.as_str() {
+                "x-request-id" => &mut found.request_id,
+                "x-nowait-tags" => &mut found.tags,
+                "x-nowait-timeout" | "x-stainless-timeout" | "x-stainless-read-timeout" => {
+                    &mut found.patience
+                }
+                "te" => &mut found.te,
+                "cache-control" => &mut found.cache_control,
+                "via" => &mut found.via,
+                "sec-fetch-site" => &mut found.site,
+                _ => continue,
+            };
+            *mention = true;
+        }
+        found
+    }
+}
 
 /// What is asked for upstream, which decides what may be changed of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,33 +67,24 @@ pub(super) fn outgoing(
     request_id: &HeaderValue,
 ) {
     tenant.strip(headers);
-    remove_hop_by_hop(headers);
+    let has_key = callee.provider.key.is_some();
     let simulated = callee.provider.simulated;
-    remove_where(headers, |name| {
-        let name = name.as_str();
-        match name.as_bytes().first() {
-            Some(b'x') => {
-                name.starts_with("x-nowait-") || (!simulated && name.starts_with("x-sim-"))
-            }
-            // The length is told by the body, the host by the connection.
-            Some(b'c') => {
-                name == "content-length" || (passage == Passage::Watched && name == "cache-control")
-            }
-            Some(b'h') => name == "host",
-            Some(b'e') => name == "expect",
-            _ => false,
+    remove_named_by_connection(headers);
+    remove_where(headers, |name| match name.as_str() {
+        // The length is told by the body, the host by the connection.
+        "content-length" | "host" | "expect" => true,
+        "cache-control" => passage == Passage::Watched,
+        // A key of the caller's own is not for a provider that has one. The
+        // header that carries the provider's own is overwritten below.
+        key if auth::is_key_header(key) => {
+            has_key && !callee.headers.iter().any(|(own, _)| own == name)
         }
+        name if name.starts_with("x-nowait-") => true,
+        name if name.starts_with("x-sim-") => !simulated,
+        name => is_hop_by_hop(name),
     });
-    if !callee.headers.is_empty() {
-        if callee.provider.key.is_some() {
-            // A key of the caller's own is not for a provider that has one.
-            for name in &KEY_HEADERS {
-                headers.remove(name);
-            }
-        }
-        for (name, value) in &callee.headers {
-            headers.insert(name.clone(), value.clone());
-        }
+    for (name, value) in &callee.headers {
+        headers.insert(name.clone(), value.clone());
     }
     if passage == Passage::Watched {
         // Frames are looked at as they pass; compressed ones can't be, and
@@ -81,7 +108,7 @@ pub(super) fn own_call(
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     let travels = |name: &HeaderName| {
-        KEY_HEADERS.contains(name)
+        auth::is_key_header(name.as_str())
             || name.as_str() == "traceparent"
             || name.as_str().starts_with("x-sim-")
     };
@@ -137,14 +164,17 @@ const USER_AGENT: &str = concat!("nowait/", env!("CARGO_PKG_VERSION"));
 
 /// Makes a provider's headers into those of the reply, in place.
 pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
-    remove_hop_by_hop(headers);
-    // The provider's own id gives its place to ours.
+    if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        remove_named_by_connection(headers);
+        remove_where(headers, |name| is_hop_by_hop(name.as_str()));
+    }
+    // The provider's own id gives its place to ours, in `reply`.
     let theirs = headers
-        .remove(REQUEST_ID)
-        .or_else(|| headers.get(ANTHROPIC_REQUEST_ID).cloned());
+        .get(REQUEST_ID)
+        .or_else(|| headers.get(ANTHROPIC_REQUEST_ID));
     if let Some(theirs) = theirs.filter(|theirs| *theirs != ledger.request_id) {
+        ledger.upstream_request_id = Some(kept(theirs));
         headers.insert(UPSTREAM_REQUEST_ID, theirs.clone());
-        ledger.upstream_request_id = Some(kept(&theirs));
     }
 }
 
@@ -164,7 +194,11 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
         headers.insert(MODEL, target.shown.clone());
     }
     if ledger.attempts() > 0 {
-        headers.insert(ATTEMPTS, HeaderValue::from(ledger.attempts()));
+        let attempts = match ledger.attempts() {
+            1 => HeaderValue::from_static("1"),
+            more => HeaderValue::from(more),
+        };
+        headers.insert(ATTEMPTS, attempts);
     }
 }
 
@@ -247,6 +281,16 @@ pub(super) fn wants_only_cached(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a caller over HTTP/1.1 says that it takes trailers.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(header::TE).iter().any(|value| {
+        value.to_str().is_ok_and(|text| {
+            text.split(',')
+                .any(|part| part.trim().eq_ignore_ascii_case("trailers"))
+        })
+    })
+}
+
 /// Refuses a request that has passed this very process before. Another nowait
 /// in front or behind is fine: it has another id.
 pub(super) fn refuse_loops(headers: &HeaderMap, instance: &Instance) -> Result<(), Error> {
@@ -269,41 +313,48 @@ pub(super) fn refuse_loops(headers: &HeaderMap, instance: &Instance) -> Result<(
     Ok(())
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    remove_where(headers, |name| {
-        matches!(
-            name.as_str(),
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "proxy-authenticate"
-                | "proxy-authorization"
-                | "te"
-                | "trailer"
-                | "transfer-encoding"
-                | "upgrade"
-                | "http2-settings"
-        )
-    });
+/// What belongs to one hop by its name alone.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
-/// Removes the headers that `goes` names. Looking is cheap, removing is not,
-/// and most requests carry few of them.
-fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
-    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
+/// Removes what `connection` says is of this hop too.
+fn remove_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
         headers.remove(name);
+    }
+}
+
+/// Removes the headers that `goes` names, in one look at each: what is removed
+/// leaves its place to one that has not been looked at.
+fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let mut seen = 0;
+    while let Some(more) = headers.keys().skip(seen).position(&goes) {
+        seen += more;
+        let name = headers.keys().nth(seen).cloned();
+        name.map(|name| headers.remove(name));
     }
 }
 
@@ -334,7 +385,8 @@ mod tests {
             ("upgrade", "h2c"),
             ("x-other", "2"),
         ]);
-        remove_hop_by_hop(&mut map);
+        remove_named_by_connection(&mut map);
+        remove_where(&mut map, |name| is_hop_by_hop(name.as_str()));
         assert_eq!(map, headers(&[("x-other", "2")]));
     }
 

@@ -195,17 +195,6 @@ impl Patience {
     }
 }
 
-/// Whether the caller takes trailers: it said so, or speaks HTTP/2.
-pub fn takes_trailers(version: http::Version, headers: &HeaderMap) -> bool {
-    version == http::Version::HTTP_2
-        || headers.get_all(header::TE).iter().any(|value| {
-            value.to_str().is_ok_and(|text| {
-                text.split(',')
-                    .any(|part| part.trim().eq_ignore_ascii_case("trailers"))
-            })
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

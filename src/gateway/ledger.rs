@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::Instance;
 use super::auth::Tenant;
+use super::headers::Mentions;
 use super::plan::{Callee, Target};
 use crate::dialect::{Finish, Usage};
 use crate::error::Error;
@@ -112,7 +113,13 @@ const CLIENT_CLOSED: u16 = 499;
 
 impl Ledger {
     /// Opens the ledger of one request from its head.
-    pub fn open(instance: &Arc<Instance>, method: Method, path: &str, headers: &HeaderMap) -> Self {
+    pub(super) fn open(
+        instance: &Arc<Instance>,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        mentions: Mentions,
+    ) -> Self {
         instance.metrics.in_flight.inc();
         let mut path = path.to_owned();
         if path.len() > PATH_MAX
@@ -122,12 +129,16 @@ impl Ledger {
         }
         Self {
             started: Instant::now(),
-            request_id: request_id(headers),
+            request_id: mentions
+                .request_id
+                .then(|| headers.get(REQUEST_ID).and_then(bearable))
+                .flatten()
+                .unwrap_or_else(new_request_id),
             endpoint: "unknown",
             method,
             path,
             tenant: Arc::clone(&instance.nobody),
-            tags: headers.get(TAGS).map(kept),
+            tags: mentions.tags.then(|| headers.get(TAGS).map(kept)).flatten(),
             target: None,
             callee: None,
             calls: None,
@@ -160,6 +171,7 @@ impl Ledger {
             self.method.clone(),
             &self.path,
             &HeaderMap::new(),
+            Mentions::default(),
         );
         let id = format!("{}-{index}", self.request_id.to_str().unwrap_or("batch"));
         if let Ok(id) = HeaderValue::from_str(&id) {
@@ -176,18 +188,15 @@ impl Ledger {
         self.started = Instant::now();
     }
 
-    /// Notes who asks, and how long telling took.
-    pub fn authenticated(&mut self, tenant: &Tenant) {
-        self.auth = self.started.elapsed();
+    /// Notes who asks, which was known at `now`.
+    pub fn authenticated(&mut self, tenant: &Tenant, now: Instant) {
+        self.auth = now - self.started;
         self.tenant = Arc::clone(&tenant.name);
     }
 
-    /// Everything is decided: the call goes upstream now.
-    pub fn planned(&mut self) {
-        self.plan = self
-            .started
-            .elapsed()
-            .saturating_sub(self.auth + self.intake);
+    /// Everything is decided: the call goes upstream `now`.
+    pub fn planned(&mut self, now: Instant) {
+        self.plan = (now - self.started).saturating_sub(self.auth + self.intake);
     }
 
     /// Notes who is asked, and resolves what the call is counted under.
@@ -541,14 +550,14 @@ pub(super) fn kept(value: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }
 
-/// The caller's id where it is one a log can bear, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    if let Some(id) = headers.get(REQUEST_ID)
-        && (1..=200).contains(&id.len())
-        && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    {
-        return kept(id);
-    }
+/// A caller's id, where it is one that a log can bear.
+fn bearable(id: &HeaderValue) -> Option<HeaderValue> {
+    let fits = (1..=200).contains(&id.len());
+    (fits && id.as_bytes().iter().all(u8::is_ascii_graphic)).then(|| kept(id))
+}
+
+/// An id of ours.
+fn new_request_id() -> HeaderValue {
     // 128 random bits: two ids meet once in 2^64 requests.
     let bits = fastrand::u128(..);
     let mut text = [0; 36];
@@ -594,13 +603,11 @@ mod tests {
             ("", false),
             (&*"x".repeat(201), false),
         ] {
-            let headers = HeaderMap::from_iter([(
-                HeaderName::from_static("x-request-id"),
-                sent.parse().unwrap(),
-            )]);
-            let id = request_id(&headers);
-            assert_eq!(id == sent, kept, "{sent}");
-            assert!(kept || id.to_str().unwrap().starts_with("req_"));
+            let id = bearable(&sent.parse().unwrap());
+            assert_eq!(id.is_some_and(|id| id == sent), kept, "{sent}");
         }
+        let ours = new_request_id();
+        assert!(ours.to_str().unwrap().starts_with("req_"));
+        assert_eq!(bearable(&ours), Some(ours));
     }
 }

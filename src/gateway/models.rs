@@ -267,7 +267,7 @@ fn known(gateway: &Gateway) -> Vec<Shown> {
 fn target_of(gateway: &Gateway, name: &str) -> String {
     let plan = gateway.routes.plan(name).ok();
     let target = plan.as_ref().and_then(|plan| plan.targets.first());
-    target.map_or_else(|| name.to_owned(), |target| target.full_name())
+    target.map_or_else(|| name.to_owned(), |target| target.full_name.clone())
 }
 
 #[derive(Serialize)]
@@ -361,7 +361,7 @@ pub async fn one(
                 id: id.to_owned(),
                 created: 0,
                 owner: plan.targets[0].callee.provider.name.clone(),
-                target: plan.targets[0].full_name(),
+                target: plan.targets[0].full_name.clone(),
             }
         }
     };

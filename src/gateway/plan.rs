@@ -146,6 +146,8 @@ pub struct Target {
     pub model: String,
     /// The same, as a header shows it.
     pub shown: HeaderValue,
+    /// `provider/model`, the name that always works.
+    pub full_name: String,
     /// The name in the metrics: the model's, or `other` past the bound.
     label: String,
     /// By operation, in the order they were first used; a handful.
@@ -178,6 +180,7 @@ impl Target {
             callee: Arc::clone(callee),
             model: model.to_owned(),
             shown: visible(model),
+            full_name: format!("{}/{model}", callee.provider.name),
             label: if labelled {
                 // A scraper's text is lines; a control character is none of it.
                 model.replace(char::is_control, "?")
@@ -186,11 +189,6 @@ impl Target {
             },
             calls: Default::default(),
         }
-    }
-
-    /// `provider/model`, the name that always works.
-    pub fn full_name(&self) -> String {
-        format!("{}/{}", self.callee.provider.name, self.model)
     }
 
     /// The metric handles of calls through `endpoint`.

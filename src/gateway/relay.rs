@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
 use tokio::sync::futures::OwnedNotified;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::Instance;
@@ -56,7 +57,16 @@ struct Alarms {
     over: Pin<Box<OwnedNotified>>,
     /// Whom they wake.
     heard_by: Waker,
-    is_set: bool,
+    /// Whether they were set once content had come, when another bound holds.
+    content: bool,
+}
+
+impl Alarms {
+    /// Whether nothing need be done to be woken in time. While events come
+    /// the bound of the next only moves away from what the timer is set to.
+    fn are_set(&self, cx: &Context<'_>, content: bool) -> bool {
+        self.content == content && self.heard_by.will_wake(cx.waker()) && !self.timer.is_elapsed()
+    }
 }
 
 /// What the answer is to the caller.
@@ -111,14 +121,14 @@ pub enum Step {
 }
 
 impl Relay {
-    /// A relay of `body`, whose head came in answer to a call sent at `sent`.
+    /// A relay of `body`, whose head `came` in answer to a call `sent` before.
     pub fn new(
         body: Incoming,
         form: Form,
         callee: Arc<Callee>,
         instance: Arc<Instance>,
         limits: Limits,
-        sent: Instant,
+        (sent, came): (Instant, Instant),
         takes_trailers: bool,
     ) -> Self {
         Self {
@@ -129,7 +139,7 @@ impl Relay {
             instance,
             limits,
             sent,
-            last: Instant::now(),
+            last: came,
             alarms: None,
             stage: Stage::Flowing,
             takes_trailers,
@@ -333,42 +343,41 @@ impl Relay {
 
     /// Nothing has come: is it late, or is the process ending?
     ///
-    /// A stream waits here once per event, so what was set up for the same
-    /// waker is left alone: its timer and its place among those who wait for
+    /// A stream waits here once per event and more, so what was set up for the
+    /// same waker is left alone: its timer, which rings at the bound of an
+    /// earlier wait and is moved then, and its place among those who wait for
     /// the end.
     fn poll_bounds(&mut self, cx: &mut Context<'_>, ledger: &Ledger) -> Poll<Error> {
         let drain = &self.instance.drain;
         let content = ledger.first_content.is_some();
+        let set = self.alarms.as_ref();
+        if set.is_some_and(|alarms| alarms.are_set(cx, content)) && !drain.is_over() {
+            return Poll::Pending;
+        }
         let (at, bound) = self.limits.next(self.last, self.sent, content);
         let alarms = self.alarms.get_or_insert_with(|| {
             Box::new(Alarms {
                 timer: Box::pin(sleep_until(at)),
                 over: Box::pin(drain.over()),
-                heard_by: cx.waker().clone(),
-                is_set: false,
+                heard_by: Waker::noop().clone(),
+                content,
             })
         });
-        let same = alarms.is_set && alarms.heard_by.will_wake(cx.waker());
-        if !same {
+        alarms.content = content;
+        if !alarms.heard_by.will_wake(cx.waker()) {
             alarms.heard_by = cx.waker().clone();
-            alarms.is_set = true;
             // Told or not, the flag below says it.
             let _ = alarms.over.as_mut().poll(cx);
         }
         if drain.is_over() {
             return Poll::Ready(drained());
         }
-        // It rings at the bound of an earlier wait, is moved then, and so
-        // costs nothing while events come.
-        let rings = alarms.timer.deadline();
-        if same && rings <= at && Instant::now() < rings {
-            return Poll::Pending;
-        }
-        if rings > at {
+        if alarms.timer.deadline() > at {
             alarms.timer.as_mut().reset(at);
         }
         loop {
-            ready!(alarms.timer.as_mut().poll(cx));
+            // Out of turn: a timer that was told to wait its turn is not set.
+            ready!(pin!(unconstrained(alarms.timer.as_mut())).poll(cx));
             if Instant::now() >= at {
                 return Poll::Ready(self.limits.passed(bound, &self.callee));
             }
