@@ -38,6 +38,8 @@ use tokio::time::Instant;
 pub use body::{Body, Streamed};
 pub use cores::Cores;
 pub use fault::{Fault, FaultKind};
+#[doc(hidden)]
+pub use h1::fuzz_answer;
 pub use incoming::Incoming;
 pub use origin::{Origin, Proxy};
 pub use timing::{Protocol, Timing};

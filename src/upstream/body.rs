@@ -23,8 +23,8 @@ pub enum Body {
     /// One piece.
     Bytes(Bytes),
     /// Three pieces, sent in order: before the model's name, the name, and
-    /// after it. Empty ones are skipped. Boxed, because hyper keeps room for
-    /// 32 requests per connection and a body is most of one.
+    /// after it. Empty ones are skipped. Boxed, because this would be most of
+    /// a request.
     Spliced(Box<[Bytes; 3]>),
     /// A body that can be read once.
     Stream(Streamed),
@@ -39,6 +39,15 @@ impl Body {
     {
         use http_body_util::BodyExt;
         Self::Stream(Box::pin(body.map_err(Into::into)))
+    }
+
+    /// The pieces of a body held in memory, in order; none of a streamed one.
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        match self {
+            Self::Empty | Self::Stream(_) => &[],
+            Self::Bytes(bytes) => std::slice::from_ref(bytes),
+            Self::Spliced(pieces) => &pieces[..],
+        }
     }
 
     /// A second copy for sending again; none of a stream.
@@ -128,5 +137,10 @@ mod tests {
         assert!(body.replay().is_some());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "ac");
         assert!(http_body::Body::is_end_stream(&Body::Empty));
+        assert!(
+            Body::stream(http_body_util::Empty::<Bytes>::new())
+                .replay()
+                .is_none()
+        );
     }
 }

@@ -1,8 +1,6 @@
 //! Opens connections for the pool, each in a task of its own: a call that
 //! stops waiting does not stop its dial, whose connection becomes a spare.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +19,9 @@ use crate::metrics::HandshakeReason;
 /// bad round trips; a stalled handshake costs those who wait no more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A connection whose handshake is done and whose driver runs.
+/// A connection whose handshake is done.
 enum Made {
-    One(h1::Sender, Arc<Link>),
+    One(Box<h1::Conn>),
     Two(Arc<h2::Conn>),
 }
 
@@ -104,31 +102,13 @@ async fn run(mut booking: Booking, core: usize, reason: HandshakeReason) -> Resu
 /// Everything up to a connection that requests can be sent on.
 async fn shake(pool: &Arc<Pool>, core: usize) -> Result<Made, Fault> {
     let opened = pool.route.open().await?;
-    let link = Arc::new(Link::new(core, opened.phases, opened.protocol));
+    let link = Link::new(core, opened.phases, opened.protocol);
     let failed = |error: &dyn std::fmt::Display| {
         let what = format!("setting HTTP up with {}: {error}", pool.origin());
         Fault::new(FaultKind::Connect, what)
     };
     match opened.protocol {
-        Protocol::One => {
-            let (mut sender, driver) = h1::handshake(opened.wire, link.clone())
-                .await
-                .map_err(|error| failed(&error))?;
-            pool.line.opened();
-            let (pool, driven) = (pool.clone(), link.clone());
-            // The one task hop of the plain path: it reads and writes the
-            // socket for whoever has borrowed the connection.
-            tokio::spawn(async move {
-                // Polled in place: awaiting it by value would keep room for
-                // it twice, some kilobytes for every open connection.
-                let mut driver = driver;
-                let _ended = poll_fn(|cx| Pin::new(&mut driver).poll(cx)).await;
-                pool.gone_one(&driven);
-            });
-            // Its driver has begun, so that nobody takes it for one in limbo.
-            sender.ready().await.map_err(|error| failed(&error))?;
-            Ok(Made::One(sender, link))
-        }
+        Protocol::One => Ok(Made::One(h1::Conn::new(opened.wire, link, pool))),
         Protocol::Two => {
             let streams = pool.options.max_streams_per_connection;
             let (handle, connection) = drive::handshake(opened.wire, streams)
@@ -147,10 +127,10 @@ async fn shake(pool: &Arc<Pool>, core: usize) -> Result<Made, Fault> {
 fn arrived(booking: Booking, made: Made, reason: HandshakeReason) {
     let pool = booking.pool.clone();
     match made {
-        Made::One(sender, link) => {
+        Made::One(conn) => {
             pool.learn(Protocol::One);
             drop(booking);
-            pool.add_one(sender, link);
+            pool.add_one(conn);
         }
         Made::Two(conn) => {
             pool.learn(Protocol::Two);

@@ -1,161 +1,300 @@
 //! HTTP/1.1: one call at a time on a connection.
 //!
-//! hyper's dispatcher is the driver, one task per connection on the core that
-//! dialled. What can go wrong before the head is sorted here into "was not
-//! sent", "may have been sent, nothing heard" and "was being answered".
+//! Whoever has the connection reads and writes it: there is no task of its
+//! own, no queue, and no buffer that outlives a read
+//! (`docs/decisions/0005-own-http1-client.md`). What can go wrong before the
+//! head is sorted here into "was not sent", "may have been sent, nothing
+//! heard" and "was being answered".
 
+mod answer;
+mod encode;
+mod framing;
+mod fuzz;
+mod head;
+mod reading;
+mod upload;
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
-use http::{Request, Response, StatusCode};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Method, Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+pub(super) use answer::Answer;
+pub use fuzz::fuzz_answer;
 
 use super::body::Body;
 use super::fault::{Fault, FaultKind};
-use super::head;
 use super::incoming::Incoming;
 use super::link::Link;
 use super::pool::Pool;
 use super::send::{Again, Failed};
-use super::wire::{Heard, Wire};
+use super::wire::Wire;
+use reading::{Beginning, Begun};
+use upload::{Halt, Upload};
 
-/// The handle that requests go in by.
-pub(super) type Sender = http1::SendRequest<Body>;
-type Driver = http1::Connection<TokioIo<Heard>, Body>;
+/// Bytes of a head.
+const MAX_HEAD: usize = 128 << 10;
 
-/// Bytes of a head, and what one read takes at most.
-const MAX_BUFFER: usize = 128 * 1024;
+/// What one read takes at most.
+const MAX_READ: usize = 64 << 10;
 
-/// Sets HTTP/1.1 up over `wire`; nothing is sent. A head may have hyper's usual
-/// 100 fields (providers send up to 40): asking for another number makes it
-/// allocate room for all of them at every answer.
-pub(super) async fn handshake(wire: Wire, link: Arc<Link>) -> hyper::Result<(Sender, Driver)> {
-    http1::Builder::new()
-        .max_buf_size(MAX_BUFFER)
-        .handshake(TokioIo::new(Heard::new(wire, link)))
-        .await
+thread_local! {
+    /// What is read into, by one connection at a time.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends the thread's reading space, so that a connection that waits holds
+/// none.
+fn with_scratch<T>(run: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    scratch.resize(MAX_READ, 0);
+    let outcome = run(&mut scratch);
+    SCRATCH.set(scratch);
+    outcome
+}
+
+/// Reads once; 0 is the end.
+fn read(wire: &mut Wire, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut into = ReadBuf::new(into);
+    ready!(Pin::new(wire).poll_read(cx, &mut into))?;
+    Poll::Ready(Ok(into.filled().len()))
+}
+
+/// An open connection. Counted by its pool for as long as it lives.
+pub(super) struct Conn {
+    wire: Wire,
+    pub(super) link: Link,
+    pool: Arc<Pool>,
+}
+
+impl Conn {
+    pub(super) fn new(wire: Wire, link: Link, pool: &Arc<Pool>) -> Box<Self> {
+        pool.line.opened();
+        Box::new(Self {
+            wire,
+            link,
+            pool: pool.clone(),
+        })
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Nothing has come on it, not even its end, as is right while no request
+    /// is out. `waker` is woken when that changes.
+    pub(super) fn is_quiet(&mut self, waker: &Waker) -> bool {
+        let cx = &mut Context::from_waker(waker);
+        read(&mut self.wire, &mut [0], cx).is_pending()
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if matches!(self.wire, Wire::Tls(_)) {
+            // A goodbye, if it can be said at once. Plain TCP says it by being
+            // closed.
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _said = Pin::new(&mut self.wire).poll_shutdown(cx);
+        }
+        self.pool.gone();
+    }
 }
 
 /// A connection nobody is using.
 pub(super) struct Idle {
-    pub(super) sender: Sender,
-    pub(super) link: Arc<Link>,
+    pub(super) conn: Box<Conn>,
     /// Since when.
     pub(super) since: Instant,
 }
 
-impl Idle {
-    /// Nothing is known against it.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-}
+/// Why a lease has its connection.
+const HELD: &str = "only `release` and `drop` take it, and they end the lease";
 
 /// The right to send one request on a connection. Gives the connection back
 /// when dropped, unless the answer was not read to its end.
 pub(super) struct Lease {
-    /// `None` once given back.
-    sender: Option<Sender>,
-    pub(super) link: Arc<Link>,
-    pub(super) pool: Arc<Pool>,
+    /// `None` at the lease's own end only.
+    conn: Option<Box<Conn>>,
     /// A request is out and its answer not complete: dropping closes.
     busy: bool,
 }
 
 impl Lease {
-    pub(super) fn new(pool: Arc<Pool>, sender: Sender, link: Arc<Link>) -> Self {
+    pub(super) fn new(conn: Box<Conn>) -> Self {
         Self {
-            sender: Some(sender),
-            link,
-            pool,
+            conn: Some(conn),
             busy: false,
         }
     }
 
     /// Takes the connection out of the lease.
-    pub(super) fn release(mut self) -> Option<Sender> {
-        self.sender.take()
+    pub(super) fn release(mut self) -> Box<Conn> {
+        self.conn.take().expect(HELD)
     }
 
-    /// Sends what is in `slot` and waits for the head of its answer. `reused`
-    /// says that the connection was open before the request came. After an
-    /// error the slot holds the request if there is a copy to send again.
+    pub(super) fn link(&self) -> &Link {
+        &self.conn().link
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        &self.conn().pool
+    }
+
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.conn_mut().wire
+    }
+
+    fn conn(&self) -> &Conn {
+        self.conn.as_ref().expect(HELD)
+    }
+
+    fn conn_mut(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect(HELD)
+    }
+
+    /// Sends the request in `slot` and waits for the head of its answer. After
+    /// an error it is still there if it can be had a second time.
     pub(super) async fn send(
         mut self,
         slot: &mut Option<Request<Body>>,
-        reused: bool,
     ) -> Result<Response<Incoming>, Failed> {
-        let answer = {
-            let (Some(sender), Some(request)) = (&mut self.sender, slot.take()) else {
-                return Err(self.reset("it was given back").again(Again::No));
-            };
-            if reused {
-                *slot = head::copy(&request);
-            }
-            self.busy = true;
-            sender.try_send_request(request)
-        };
-        match answer.await {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                let what = format!("{} switched protocols unasked", self.pool.origin());
-                let fault = Fault::new(FaultKind::Protocol, what).mid_answer();
-                Err(fault.again(Again::No))
-            }
-            Ok(response) => Ok(response.map(|body| Incoming::one(body, self))),
-            Err(mut error) => match error.take_message() {
-                Some(request) => {
-                    *slot = Some(request);
-                    let fault = self.reset(error.into_error());
-                    Err(fault.again(Again::Anywhere))
+        let mut upload = None;
+        let to_head = slot.as_ref().is_some_and(|it| it.method() == Method::HEAD);
+        let mut beginning = Beginning::new(to_head);
+        let begun = poll_fn(|cx| {
+            if upload.is_none() {
+                // It may have ended on its way from whoever had it before.
+                if !self.conn_mut().is_quiet(cx.waker()) {
+                    let fault = self.reset("it was idle");
+                    return Poll::Ready(Err(fault.again(Again::Anywhere)));
                 }
-                None => Err(self.sort(error.into_error())),
-            },
+                self.busy = true;
+            }
+            let upload = upload.get_or_insert_with(|| Upload::begin(slot, self.wire(), cx));
+            self.poll_head(&mut beginning, upload, cx)
+        });
+        let (response, reading) = begun.await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let what = format!("{} switched protocols unasked", self.pool().origin());
+            let fault = Fault::new(FaultKind::Protocol, what).mid_answer();
+            return Err(fault.again(Again::No));
+        }
+        let answer = Answer::new(self, upload.unwrap_or(Upload::Done), reading);
+        Ok(response.map(|()| Incoming::one(answer)))
+    }
+
+    /// Reads until the head is there; the upload goes on while there is nothing
+    /// to read.
+    fn poll_head(
+        &mut self,
+        beginning: &mut Beginning,
+        upload: &mut Upload,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Begun, Failed>> {
+        loop {
+            let read = with_scratch(|scratch| {
+                let size = ready!(read(self.wire(), scratch, cx));
+                Poll::Ready(size.map(|size| match size {
+                    0 => None,
+                    _ => Some(beginning.take(&mut scratch[..size])),
+                }))
+            });
+            let heard = beginning.heard;
+            let failed = match read {
+                Poll::Ready(Ok(Some(Ok(Some(begun))))) => return Poll::Ready(Ok(begun)),
+                Poll::Ready(Ok(Some(Ok(None)))) => continue,
+                Poll::Ready(Ok(Some(Err(wrong)))) => {
+                    let origin = self.pool().origin();
+                    let what = format!("{origin} sent what is not HTTP/1.1: {wrong}");
+                    let fault = Fault::new(FaultKind::Protocol, what);
+                    fault.mid_answer().again(Again::No)
+                }
+                Poll::Ready(Ok(None)) => unanswered(self.reset("it ended"), heard),
+                Poll::Ready(Err(error)) => unanswered(self.reset(&error).because(error), heard),
+                Poll::Pending => match ready!(upload.poll(self.wire(), cx)) {
+                    Ok(()) => return Poll::Pending,
+                    Err(Halt::Wire(error)) => unanswered(self.reset(&error).because(error), heard),
+                    Err(Halt::Body(why)) => {
+                        let origin = self.pool().origin();
+                        let what = format!("sending a request to {origin}: {why}");
+                        let fault = Fault::new(FaultKind::RequestBody, what).because(why);
+                        fault.again(Again::No)
+                    }
+                },
+            };
+            return Poll::Ready(Err(failed));
         }
     }
 
-    /// What an error before the head means.
-    fn sort(&self, error: hyper::Error) -> Failed {
-        let origin = self.pool.origin();
-        if error.is_user() {
-            let what = format!("sending a request to {origin}: {error}");
-            let fault = Fault::new(FaultKind::RequestBody, what).because(error);
-            return fault.again(Again::No);
-        }
-        if error.is_parse() {
-            let what = format!("{origin} sent what is not HTTP/1.1: {error}");
-            let fault = Fault::new(FaultKind::Protocol, what).because(error);
-            return fault.mid_answer().again(Again::No);
-        }
-        let fault = self.reset(&error).because(error);
-        if self.link.has_heard() {
-            return fault.mid_answer().again(Again::No);
-        }
-        fault.again(Again::Elsewhere)
-    }
-
-    fn reset(&self, why: impl std::fmt::Display) -> Fault {
+    fn reset(&self, why: impl fmt::Display) -> Fault {
         let what = format!(
             "{} closed the connection before its answer: {why}",
-            self.pool.origin()
+            self.pool().origin()
         );
         Fault::new(FaultKind::Reset, what)
     }
 
     /// The answer is complete: the connection goes back.
-    pub(super) fn finish(mut self) {
+    fn finish(mut self) {
         self.busy = false;
+    }
+}
+
+/// What the end of a connection before the head means.
+fn unanswered(fault: Fault, heard: bool) -> Failed {
+    match heard {
+        true => fault.mid_answer().again(Again::No),
+        false => fault.again(Again::Elsewhere),
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Dropping the sender of a busy connection closes it, which is how
-        // HTTP/1.1 cancels.
-        if let Some(sender) = self.sender.take()
+        // Closing the connection is how HTTP/1.1 cancels.
+        if let Some(conn) = self.conn.take()
             && !self.busy
         {
-            self.pool.give(sender, self.link.clone());
+            Pool::give(conn);
         }
+    }
+}
+
+/// Why what came is not an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Malformed {
+    Head(httparse::Error),
+    /// A head of too many bytes.
+    TooLarge,
+    /// A length that is not one, or two that differ.
+    Length,
+    /// A transfer coding that HTTP/1.0 does not have.
+    Coded,
+    ChunkSize,
+    ChunkEnd,
+    /// Too many bytes of chunk extensions.
+    Extensions,
+    Trailers,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head(error) => return error.fmt(f),
+            Self::TooLarge => "its head is over 128 KiB",
+            Self::Length => "its content-length is not one number",
+            Self::Coded => "HTTP/1.0 has no transfer-encoding",
+            Self::ChunkSize => "a chunk has no size that could be read",
+            Self::ChunkEnd => "a chunk does not end where it says",
+            Self::Extensions => "its chunks have more than 16 KiB of extensions",
+            Self::Trailers => "what follows the last chunk are not fields",
+        })
     }
 }

@@ -33,7 +33,7 @@ use super::send::{Again, Failed};
 
 /// One connection, shared by the calls that have a stream on it.
 pub(super) struct Conn {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Link,
     /// What streams are opened with; `None` once no more shall be, which lets
     /// the driver end after the last of them. Locked to clone it.
     handle: Mutex<Option<SendRequest<Bytes>>>,
@@ -53,7 +53,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(link: Arc<Link>, handle: SendRequest<Bytes>) -> Arc<Self> {
+    pub(super) fn new(link: Link, handle: SendRequest<Bytes>) -> Arc<Self> {
         Arc::new(Self {
             link,
             handle: Mutex::new(Some(handle)),

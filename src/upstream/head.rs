@@ -23,16 +23,6 @@ pub(super) fn prepare(request: &mut Request<Body>, names: &Names) {
     *request.version_mut() = http::Version::HTTP_11;
 }
 
-/// A second copy for sending again, if the body can be had twice.
-pub(super) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut copy = Request::new(request.body().replay()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
-
 /// The head for HTTP/2: the authority in its pseudo-header, and none of the
 /// fields that speak about a connection (RFC 9113, 8.2.2 and 8.3.1).
 pub(super) fn for_two(parts: http::request::Parts, body: &Body, names: &Names) -> Request<()> {
@@ -105,16 +95,10 @@ mod tests {
         assert_eq!(request.uri(), "/v1/x?y=1");
         assert_eq!(request.headers()[HOST], "api.test:8443");
 
-        let (parts, body) = copy(&request).unwrap().into_parts();
+        let (parts, body) = request.into_parts();
         let head = for_two(parts, &body, &names);
         assert_eq!(head.uri(), "https://api.test:8443/v1/x?y=1");
         let left: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-mine", "content-length"]);
-    }
-
-    #[test]
-    fn a_stream_has_no_second_copy() {
-        let body = Body::stream(http_body_util::Empty::<Bytes>::new());
-        assert!(copy(&Request::new(body)).is_none());
     }
 }

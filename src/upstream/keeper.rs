@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep};
 
 use super::dns;
@@ -28,7 +30,9 @@ const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
 
 /// The keeper of one pool, as others see it.
 pub(super) struct Keeper {
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    waker: Waker,
     /// The next ring is to be heard.
     armed: AtomicBool,
     started: AtomicBool,
@@ -38,6 +42,20 @@ pub(super) struct Keeper {
     turn: AtomicUsize,
     /// Locked on the cold path, for a field or two.
     notes: Mutex<Notes>,
+}
+
+/// Wakes the keeper: also what an idle connection is watched with.
+#[derive(Default)]
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 /// What experience has taught.
@@ -56,8 +74,10 @@ struct Notes {
 
 impl Keeper {
     pub(super) fn new(warm: usize) -> Self {
+        let bell = Arc::new(Bell::default());
         Self {
-            bell: Arc::new(Notify::new()),
+            waker: Waker::from(bell.clone()),
+            bell,
             armed: AtomicBool::new(false),
             started: AtomicBool::new(false),
             ready: watch::Sender::new(warm == 0),
@@ -75,9 +95,11 @@ impl Keeper {
         pool.cores.spawn(pool.cores.here(), async move {
             let bell = kept.keeper.bell.clone();
             while !kept.is_closed() {
-                let pause = round(&kept);
+                // Not stopped half way by a budget: each idle connection is
+                // looked at, or its end would go unseen.
+                let pause = unconstrained(async { round(&kept) }).await;
                 tokio::select! {
-                    () = bell.notified() => {}
+                    () = bell.0.notified() => {}
                     () = sleep(pause) => {}
                 }
             }
@@ -87,19 +109,24 @@ impl Keeper {
     /// There are too few spares.
     pub(super) fn ring(&self) {
         if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
-            self.bell.notify_one();
+            self.bell.0.notify_one();
         }
+    }
+
+    /// What an idle connection is watched with: the keeper looks when it wakes.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Something has changed that is worth a look.
     pub(super) fn look(&self) {
-        self.bell.notify_one();
+        self.bell.0.notify_one();
     }
 
     /// The upstream is gone.
     pub(super) fn stop(&self) {
         self.ready.send_replace(true);
-        self.bell.notify_one();
+        self.bell.0.notify_one();
     }
 
     /// Returns when the spares are up, or one could not be opened.
@@ -281,9 +308,10 @@ fn look(pool: &Pool) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut dead = Vec::new();
     pool.each_shard(|ready| {
-        dead.extend(ready.one.extract_if(.., |idle| !idle.is_ready()));
+        let waker = pool.keeper.waker();
+        dead.extend(ready.one.extract_if(.., |idle| !idle.conn.is_quiet(waker)));
         seen.extend(ready.one.iter().map(|idle| Seen {
-            id: idle.link.id,
+            id: idle.conn.link.id,
             idle: Some(now.saturating_duration_since(idle.since)),
             ready: true,
         }));
@@ -297,6 +325,7 @@ fn look(pool: &Pool) -> Vec<Seen> {
             }
         }));
     });
+    pool.lost(dead);
     seen
 }
 
@@ -307,9 +336,11 @@ fn close(pool: &Pool, ids: &[u64]) {
     }
     let mut closing = (Vec::new(), Vec::new());
     pool.each_shard(|ready| {
-        closing
-            .0
-            .extend(ready.one.extract_if(.., |idle| ids.contains(&idle.link.id)));
+        closing.0.extend(
+            ready
+                .one
+                .extract_if(.., |idle| ids.contains(&idle.conn.link.id)),
+        );
         let old = ready.two.extract_if(.., |conn| ids.contains(&conn.link.id));
         closing.1.extend(old);
     });

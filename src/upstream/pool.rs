@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::task::Waker;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::connect::Route;
 use super::cores::Cores;
@@ -22,10 +22,6 @@ use super::link::Link;
 use super::origin::{Names, Origin};
 use super::{Gauges, Options};
 use crate::metrics;
-
-/// How long a connection whose answer has ended may take to be ready for the
-/// next request (its driver has to see the end too) before it is given up.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// One upstream's connections.
 pub(super) struct Pool {
@@ -72,9 +68,9 @@ pub(super) enum Lease {
 }
 
 impl Lease {
-    pub(super) fn link(&self) -> &Arc<Link> {
+    pub(super) fn link(&self) -> &Link {
         match self {
-            Self::One(lease) => &lease.link,
+            Self::One(lease) => lease.link(),
             Self::Two(lease) => &lease.conn.link,
         }
     }
@@ -129,83 +125,77 @@ impl Pool {
     }
 
     fn take_from(self: &Arc<Self>, core: usize) -> Option<Lease> {
-        let shard = &self.shards[core];
-        let mut ready = shard.ready.lock();
         let mut dead = Vec::new();
-        let mut found = None;
-        while let Some(idle) = ready.one.pop() {
-            if idle.is_ready() {
-                found = Some(idle);
-                break;
+        let lease = {
+            let shard = &self.shards[core];
+            let mut ready = shard.ready.lock();
+            let mut one = None;
+            while let Some(mut idle) = ready.one.pop() {
+                // The keeper need not be told of its end from here on.
+                if idle.conn.is_quiet(Waker::noop()) {
+                    one = Some(idle);
+                    break;
+                }
+                dead.push(idle);
             }
-            dead.push(idle);
-        }
-        shard.idle.store(ready.one.len(), Ordering::Relaxed);
-        if let Some(h1::Idle { sender, link, .. }) = found {
-            return Some(Lease::One(h1::Lease::new(self.clone(), sender, link)));
-        }
+            shard.idle.store(ready.one.len(), Ordering::Relaxed);
+            match one {
+                Some(idle) => Some(Lease::One(h1::Lease::new(idle.conn))),
+                None => self.stream_of(&ready.two),
+            }
+        };
+        self.lost(dead);
+        lease
+    }
+
+    /// A stream on the least used connection of `two`.
+    fn stream_of(self: &Arc<Self>, two: &[Arc<h2::Conn>]) -> Option<Lease> {
         let free = |conn: &&Arc<h2::Conn>| conn.in_use() < conn.capacity();
-        let least = ready
-            .two
-            .iter()
-            .filter(free)
-            .min_by_key(|conn| conn.in_use())?;
+        let least = two.iter().filter(free).min_by_key(|conn| conn.in_use())?;
         least.reserve(self).map(Lease::Two)
     }
 
     /// Takes an HTTP/1.1 connection back (or in, if it is new).
-    pub(super) fn give(self: &Arc<Self>, sender: h1::Sender, link: Arc<Link>) {
-        if self.is_closed() || sender.is_closed() {
-            return;
-        }
-        if !sender.is_ready() {
-            return self.give_when_ready(sender, link);
-        }
-        let mut sender = sender;
+    pub(super) fn give(mut conn: Box<h1::Conn>) {
+        let pool = conn.pool().clone();
         loop {
-            let shard = &self.shards[link.core];
             {
+                let shard = &pool.shards[conn.link.core];
                 let mut ready = shard.ready.lock();
-                // Within the lock: whoever joins the line after this looks at
-                // the shard after it, and finds the connection.
-                if !self.line.is_eager() {
-                    ready.one.push(h1::Idle {
-                        sender,
-                        link,
-                        since: Instant::now(),
-                    });
+                // All within the lock. The closing pool finds the connection
+                // in the shard, or this finds the pool closed; its end finds
+                // it in the shard, or is found here; and whoever joins the
+                // line after this looks at the shard after it.
+                if pool.is_closed() || !conn.is_quiet(pool.keeper.waker()) {
+                    break;
+                }
+                if !pool.line.is_eager() {
+                    let since = Instant::now();
+                    ready.one.push(h1::Idle { conn, since });
                     shard.idle.store(ready.one.len(), Ordering::Relaxed);
                     return;
                 }
             }
-            let lease = Lease::One(h1::Lease::new(self.clone(), sender, link.clone()));
-            match self.line.hand_over(lease) {
-                Some(Lease::One(back)) => match back.release() {
-                    Some(back) => sender = back,
-                    None => return,
-                },
+            let lease = Lease::One(h1::Lease::new(conn));
+            match pool.line.hand_over(lease) {
+                Some(Lease::One(back)) => conn = back.release(),
                 _ => return,
             }
         }
     }
 
-    /// The rare case: the driver has yet to see that the answer has ended, on
-    /// another core or because the request is still being sent.
-    #[cold]
-    fn give_when_ready(self: &Arc<Self>, mut sender: h1::Sender, link: Arc<Link>) {
-        let pool = self.clone();
-        self.cores.spawn(link.core, async move {
-            if let Ok(Ok(())) = timeout(SETTLE, sender.ready()).await {
-                pool.give(sender, link);
-            }
-        });
+    /// Takes a new HTTP/1.1 connection in.
+    pub(super) fn add_one(self: &Arc<Self>, conn: Box<h1::Conn>) {
+        // Those who insist on a new one are not counted as eager.
+        let lease = Lease::One(h1::Lease::new(conn));
+        drop(self.line.hand_over(lease));
     }
 
-    /// Takes a new HTTP/1.1 connection in.
-    pub(super) fn add_one(self: &Arc<Self>, sender: h1::Sender, link: Arc<Link>) {
-        // Those who insist on a new one are not counted as eager.
-        let lease = Lease::One(h1::Lease::new(self.clone(), sender, link));
-        drop(self.line.hand_over(lease));
+    /// These ended while nobody used them.
+    pub(super) fn lost(&self, dead: Vec<h1::Idle>) {
+        for idle in &dead {
+            self.keeper.closed_by_peer(idle.since.elapsed());
+        }
     }
 
     /// Puts a new HTTP/2 connection where calls find it.
@@ -286,22 +276,6 @@ impl Pool {
         was_there
     }
 
-    /// The driver of an HTTP/1.1 connection has ended.
-    pub(super) fn gone_one(self: &Arc<Self>, link: &Link) {
-        let shard = &self.shards[link.core];
-        let idle = {
-            let mut ready = shard.ready.lock();
-            let at = ready.one.iter().position(|idle| idle.link.id == link.id);
-            let idle = at.map(|at| ready.one.remove(at));
-            shard.idle.store(ready.one.len(), Ordering::Relaxed);
-            idle
-        };
-        if let Some(idle) = idle {
-            self.keeper.closed_by_peer(idle.since.elapsed());
-        }
-        self.gone();
-    }
-
     /// The driver of an HTTP/2 connection has ended.
     pub(super) fn gone_two(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
         let idle = conn.idle_since();
@@ -314,7 +288,8 @@ impl Pool {
         self.gone();
     }
 
-    fn gone(self: &Arc<Self>) {
+    /// A connection is closed.
+    pub(super) fn gone(self: &Arc<Self>) {
         self.line.closed();
         self.pump();
         self.mind_spares();
@@ -342,7 +317,7 @@ impl Pool {
             gauges.warm += ready
                 .one
                 .iter()
-                .filter(|idle| idle.link.is_unused())
+                .filter(|idle| idle.conn.link.is_unused())
                 .count();
             two += ready.two.len();
             for conn in &ready.two {

@@ -47,7 +47,7 @@ pub(super) async fn send(
         timing.protocol = Some(link.protocol);
         timing.sent_at = Some(Instant::now());
         let answer = match lease {
-            Lease::One(lease) => lease.send(&mut slot, reused).await,
+            Lease::One(lease) => lease.send(&mut slot).await,
             Lease::Two(lease) => Box::pin(lease.send(&mut slot, reused)).await,
         };
         let failed = match answer {

@@ -65,6 +65,15 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "h1",
+        nowait::upstream::fuzz_answer,
+        &[
+            b"\x00\x01\x02\x03\x04\x05\x06\x07\x08HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nB;x=y\r\n01234567890\r\n0\r\nx-sum: 7\r\n\r\n",
+            b"\x00\x05\x01\x07\x20\x01\x01\x09\x03HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+            b"\x03\x40\x40\x40\x40\x40\x40\x40\x40HTTP/1.0 404 Not Found\r\nset-cookie: a\r\nset-cookie: b\r\n\r\nuntil the end",
+        ],
+    ),
+    (
         "errors",
         nowait::dialect::error::fuzz_error,
         &[b"model \"x\"\r\n\r\ndata: \xff\x00", b""],

@@ -1,0 +1,318 @@
+//! The head of an answer from bytes (RFC 9112, 4 to 6): what it says, how its
+//! body is framed and whether its connection may be used again.
+//!
+//! Where two readings are possible there is none: what two peers could take
+//! for different lengths is refused.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Response, StatusCode, Version};
+
+use super::Malformed;
+use super::framing::Framing;
+
+/// Fields that a head or its trailers may have; providers send up to 40.
+pub(super) const MAX_FIELDS: usize = 100;
+
+/// What stands at the beginning of some bytes.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    /// Not all of a head.
+    Partial,
+    /// An interim answer of so many bytes, to be skipped (RFC 9110, 15.2).
+    Interim(usize),
+    /// The head of so many bytes.
+    Final(usize, Head),
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) response: Response<()>,
+    /// How its body is told from what follows.
+    pub(super) framing: Framing,
+    /// The connection may carry another request after the body.
+    pub(super) keeps: bool,
+}
+
+/// Reads the head that `bytes` begin with. `to_head` says that the request's
+/// method was HEAD, so that no body follows whatever the head announces.
+pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Parsed, Malformed> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        bytes,
+        &mut fields,
+    );
+    let length = match outcome {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
+        Err(error) => return Err(Malformed::Head(error)),
+    };
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
+        .map_err(|_| Malformed::Head(httparse::Error::Status))?;
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Parsed::Interim(length));
+    }
+    let is_old = parsed.version == Some(0);
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    if is_old {
+        *response.version_mut() = Version::HTTP_10;
+    }
+    // The values are parts of one allocation.
+    let whole = Bytes::copy_from_slice(&bytes[..length]);
+    let headers = response.headers_mut();
+    headers.reserve(parsed.headers.len());
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Malformed::Head(httparse::Error::HeaderName))?;
+        let start = field.value.as_ptr().addr() - bytes.as_ptr().addr();
+        let value = whole.slice(start..start + field.value.len());
+        let value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_| Malformed::Head(httparse::Error::HeaderValue))?;
+        headers.append(name, value);
+    }
+    let mut keeps = keeps(headers, is_old);
+    let bodiless = to_head
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || status == StatusCode::SWITCHING_PROTOCOLS;
+    let framing = match bodiless {
+        true => Framing::Length(0),
+        false => framing(headers, is_old, &mut keeps)?,
+    };
+    let head = Head {
+        response,
+        framing,
+        keeps,
+    };
+    Ok(Parsed::Final(length, head))
+}
+
+/// How the body is framed (RFC 9112, 6.3).
+fn framing(headers: &mut HeaderMap, is_old: bool, keeps: &mut bool) -> Result<Framing, Malformed> {
+    let coded = headers.get_all(TRANSFER_ENCODING).iter().next_back();
+    if let Some(last) = coded {
+        if is_old {
+            return Err(Malformed::Coded);
+        }
+        let last = last.as_bytes().rsplit(|byte| *byte == b',').next();
+        let is_chunked = last.is_some_and(|coding| is_token(coding, b"chunked"));
+        // RFC 9112, 6.1 and 6.3: the coding prevails over a length, which must
+        // not travel further; and who sends both is not trusted with more.
+        if headers.remove(CONTENT_LENGTH).is_some() {
+            *keeps = false;
+        }
+        if is_chunked {
+            return Ok(Framing::Chunked);
+        }
+    } else if let Some(length) = length(headers)? {
+        return Ok(Framing::Length(length));
+    }
+    *keeps = false;
+    Ok(Framing::UntilClose)
+}
+
+/// What `content-length` says: digits, and the same wherever it is repeated.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut length = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for part in value.as_bytes().split(|byte| *byte == b',') {
+            let digits = part.trim_ascii();
+            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+                return Err(Malformed::Length);
+            }
+            let number = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(Malformed::Length)?;
+            if length.is_some_and(|other: u64| other != number) {
+                return Err(Malformed::Length);
+            }
+            length = Some(number);
+        }
+    }
+    Ok(length)
+}
+
+/// Whether the connection outlives the answer (RFC 9112, 9.3).
+fn keeps(headers: &HeaderMap, is_old: bool) -> bool {
+    let says = |what: &[u8]| {
+        headers.get_all(CONNECTION).iter().any(|value| {
+            let mut options = value.as_bytes().split(|byte| *byte == b',');
+            options.any(|option| is_token(option, what))
+        })
+    };
+    !says(b"close") && (!is_old || says(b"keep-alive"))
+}
+
+fn is_token(text: &[u8], token: &[u8]) -> bool {
+    text.trim_ascii().eq_ignore_ascii_case(token)
+}
+
+/// The fields after the last chunk, the empty line included in `bytes`.
+pub(super) fn trailers(bytes: &[u8]) -> Result<HeaderMap, Malformed> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let parsed = match httparse::parse_headers(bytes, &mut fields) {
+        Ok(httparse::Status::Complete((length, parsed))) if length == bytes.len() => parsed,
+        _ => return Err(Malformed::Trailers),
+    };
+    let mut trailers = HeaderMap::with_capacity(parsed.len());
+    for field in parsed {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        match (name, value) {
+            (Ok(name), Ok(value)) => trailers.append(name, value),
+            _ => return Err(Malformed::Trailers),
+        };
+    }
+    Ok(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Framing::{Chunked, Length, UntilClose};
+
+    fn head(fields: &str) -> Result<(Framing, bool), Malformed> {
+        let old = fields.starts_with("1.0 ");
+        let (version, fields) = match fields.strip_prefix("1.0 ") {
+            Some(fields) => ("1.0", fields),
+            None => ("1.1", fields),
+        };
+        let text = format!("HTTP/{version} 200 OK\r\n{fields}\r\nrest");
+        match parse(text.as_bytes(), false)? {
+            Parsed::Final(length, head) => {
+                assert_eq!(&text[length..], "rest");
+                assert_eq!(head.response.version() == Version::HTTP_10, old);
+                Ok((head.framing, head.keeps))
+            }
+            other => panic!("{fields}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn framing_and_reuse_follow_the_head() {
+        for (fields, expected) in [
+            ("content-length: 5\r\n", (Length(5), true)),
+            (
+                "content-length: 5\r\nContent-Length: 5\r\n",
+                (Length(5), true),
+            ),
+            ("content-length: 5, 5\r\n", (Length(5), true)),
+            (
+                "content-length: 0\r\nconnection: close\r\n",
+                (Length(0), false),
+            ),
+            (
+                "content-length: 0\r\nconnection: x, Close\r\nconnection: keep-alive\r\n",
+                (Length(0), false),
+            ),
+            ("transfer-encoding: chunked\r\n", (Chunked, true)),
+            ("transfer-encoding: gzip, Chunked\r\n", (Chunked, true)),
+            (
+                "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+                (Chunked, true),
+            ),
+            (
+                "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+                (Chunked, false),
+            ),
+            ("transfer-encoding: chunked, gzip\r\n", (UntilClose, false)),
+            ("transfer-encoding: xchunked\r\n", (UntilClose, false)),
+            ("", (UntilClose, false)),
+            ("1.0 content-length: 5\r\n", (Length(5), false)),
+            (
+                "1.0 content-length: 5\r\nconnection: Keep-Alive\r\n",
+                (Length(5), true),
+            ),
+            ("1.0 connection: keep-alive\r\n", (UntilClose, false)),
+        ] {
+            assert_eq!(head(fields).unwrap(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for fields in [
+            "content-length: 5\r\ncontent-length: 6\r\n",
+            "content-length: 5, 6\r\n",
+            "content-length: -5\r\n",
+            "content-length: +5\r\n",
+            "content-length: 0x5\r\n",
+            "content-length: 5 5\r\n",
+            "content-length:\r\n",
+            "content-length: 5,\r\n",
+            "content-length: 18446744073709551616\r\n",
+            "1.0 transfer-encoding: chunked\r\n",
+            "content-length : 5\r\n",
+            "content-length: 5\r\n folded: 1\r\n",
+            "no colon\r\n",
+            "x: a\0b\r\n",
+        ] {
+            assert!(head(fields).is_err(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn some_answers_have_no_body_whatever_they_say() {
+        let fields = "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+        for (status, to_head) in [("204 x", false), ("304 x", false), ("200 OK", true)] {
+            let text = format!("HTTP/1.1 {status}\r\n{fields}");
+            match parse(text.as_bytes(), to_head).unwrap() {
+                Parsed::Final(_, head) => assert_eq!(head.framing, Length(0), "{status}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn interim_answers_and_parts_are_told_apart() {
+        let is = |text: &[u8]| parse(text, false);
+        assert!(matches!(
+            is(b"HTTP/1.1 100 Continue\r\n\r\nHTTP"),
+            Ok(Parsed::Interim(25))
+        ));
+        assert!(matches!(
+            is(b"HTTP/1.1 200 OK\r\na: b\r\n"),
+            Ok(Parsed::Partial)
+        ));
+        assert!(matches!(is(b""), Ok(Parsed::Partial)));
+        assert!(matches!(
+            is(b"HTTP/1.1 101 x\r\n\r\n"),
+            Ok(Parsed::Final(..))
+        ));
+        for wrong in [
+            &b"SSH-2.0"[..],
+            b"HTTP/2 200 OK\r\n\r\n",
+            b"HTTP/1.1 99 x\r\n\r\n",
+        ] {
+            assert!(is(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn repeated_fields_and_bytes_beyond_ascii_are_kept() {
+        let text = b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nset-cookie:  b \r\nx-y: \xe9\r\n\r\n";
+        let Ok(Parsed::Final(_, head)) = parse(text, false) else {
+            panic!("a whole head");
+        };
+        let headers = head.response.headers();
+        let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a", "b"]);
+        assert_eq!(headers["x-y"].as_bytes(), b"\xe9");
+    }
+
+    #[test]
+    fn trailers_are_fields_and_nothing_else() {
+        assert_eq!(trailers(b"a: 1\r\nb: 2\r\n\r\n").unwrap()["b"], "2");
+        assert!(trailers(b"\r\n").unwrap().is_empty());
+        for wrong in [&b"a: 1\r\n"[..], b"a\r\n\r\n", b"a: 1\r\n\r\nb: 2\r\n\r\n"] {
+            assert!(trailers(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
