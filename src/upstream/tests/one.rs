@@ -231,6 +231,95 @@ async fn answers_without_a_body_give_the_connection_back_at_once() {
     assert_eq!(upstream.gauges().idle, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_too_much_is_not_used_again() {
+    let close = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+    for (answer, opened) in [
+        (HELLO, 1),
+        (close, 2),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200",
+            2,
+        ),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello", 2),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n\
+            5\r\nhello\r\n0\r\n\r\n",
+            2,
+        ),
+    ] {
+        let (upstream, metrics, acceptor) = in_memory(options());
+        tokio::spawn(answer_all(acceptor, answer));
+        for _ in 0..2 {
+            assert_eq!(call(&upstream, get("/")).await.unwrap().1, "hello");
+        }
+        assert_eq!(metrics.handshakes[0].get(), opened);
+        assert_eq!(upstream.gauges().idle, usize::from(opened == 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_idle_connection_is_seen_at_once() {
+    let (upstream, _, mut acceptor) = in_memory(options());
+    let mut kept = Vec::new();
+    for said in [&b""[..], b"HTTP/1.1 408 Request Timeout\r\n\r\n"] {
+        let peer = async {
+            let mut io = acceptor.accept().await.unwrap();
+            request_of(&mut io).await.unwrap();
+            io.write_all(HELLO).await.unwrap();
+            io
+        };
+        let (answer, mut io) = tokio::join!(call(&upstream, get("/")), peer);
+        answer.unwrap();
+        assert_eq!(upstream.gauges().idle, 1);
+        io.write_all(said).await.unwrap();
+        if !said.is_empty() {
+            kept.push(io);
+        } else {
+            drop(io);
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(upstream.gauges(), Gauges::default(), "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_the_end_of_the_upload_costs_the_connection() {
+    let (upstream, _, mut acceptor) = in_memory(options());
+    let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let request = Request::post("/").body(stream_of(source)).unwrap();
+    let peer = async {
+        let mut io = acceptor.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            io.read_buf(&mut seen).await.unwrap();
+        }
+        io.write_all(HELLO).await.unwrap();
+        io
+    };
+    let (answer, mut io) = tokio::join!(call(&upstream, request), peer);
+    assert_eq!(answer.unwrap().1, "hello");
+    closed(&mut io).await;
+    assert!(pieces.is_closed());
+    assert_eq!(upstream.gauges(), Gauges::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_fails_is_the_callers_fault() {
+    let (upstream, _, acceptor) = in_memory(options());
+    tokio::spawn(answer_all(acceptor, HELLO));
+    for (announced, sent, words) in [("9", "short", "shorter"), ("2", "long", "longer")] {
+        let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
+        pieces.send(Bytes::from(sent)).await.unwrap();
+        drop(pieces);
+        let request = Request::post("/").header("content-length", announced);
+        let request = request.body(stream_of(source)).unwrap();
+        let fault = call(&upstream, request).await.unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::RequestBody, "{fault:?}");
+        assert!(fault.message().contains(words), "{fault}");
+    }
+}
+
 /// Reads until the other side closes.
 async fn closed(io: &mut (impl AsyncRead + Unpin)) {
     let mut rest = Vec::new();
