@@ -2,9 +2,10 @@
 //! the waiting out.
 //!
 //! Start reading at [`gateway`]: the life of a request is one page there. The
-//! direction of dependency is `cli → server → gateway → {upstream, config} →
-//! {provider, sim} → dialect → {sse, error, metrics}`, and a test holds it.
+//! direction of dependency is `cli → server → gateway → {cache, upstream, config}
+//! → {provider, sim} → dialect → {sse, error, metrics}`, and a test holds it.
 
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod dialect;

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 /// Which modules each module may use: `cli → server → gateway → {batch, cache,
 /// upstream, provider, dialect} → {sse, error, config, metrics}`. The
 /// configuration holds providers, which name their dialect, and the simulated
-/// provider's settings, so it is above those. A module that is not in the table
-/// may not exist.
+/// provider's settings, so it is above those; what is kept or gathered is calls
+/// and answers in a wire form, so the cache and the batches are above the
+/// dialect. A module that is not in the table may not exist.
 const MAY_USE: &[(&str, &str)] = &[
     ("error", ""),
     ("sse", "error"),
@@ -21,8 +22,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("provider", "dialect error"),
     ("sim", "sse error"),
     ("config", "provider dialect sim error"),
-    ("cache", "sse error config metrics"),
-    ("batch", "sse error config metrics"),
+    ("cache", "dialect sse error config metrics"),
+    ("batch", "cache dialect sse error config metrics"),
     ("upstream", "error config metrics"),
     ("telemetry", "error config metrics"),
     (
