@@ -6,4 +6,4 @@
 
 pub mod key;
 
-pub use key::Key;
+pub use key::{EmbeddingKeys, Key, Scope};

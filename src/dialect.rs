@@ -8,11 +8,13 @@
 //! Nothing in this module does I/O, logs, or knows the async runtime.
 
 pub mod answer;
+pub mod canonical;
 pub mod error;
 pub mod generate;
 pub mod ir;
 mod json;
 pub mod peek;
+pub mod sharing;
 pub mod usage;
 pub mod watch;
 

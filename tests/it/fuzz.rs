@@ -35,6 +35,24 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "canonical",
+        nowait::dialect::canonical::fuzz_canonical,
+        &[
+            b"{\"a\":[1,2.50e1],\"b\":\"x\\n\",\"ab\":null}\0{ \"b\":\"\\u0078\\n\",\"ab\":null,\"a\":[1.0,25]}",
+            b"[0,-0.0,10e-1,1,true]\0[-0,0e7,1,0.1e1,true]",
+            b"{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"input\":[[1],[2]]}\0{}",
+        ],
+    ),
+    (
+        "sharing",
+        nowait::dialect::sharing::fuzz_sharing,
+        &[
+            b"\x00{\"temperature\":0.0,\"tools\":[{\"type\":\"function\"}],\"store\":false}",
+            b"\x01{\"temperature\":-0e1,\"store\":false,\"input\":[{\"role\":\"user\"},{\"id\":\"m\"}]}",
+            b"\x04{\"tools\":[{\"name\":\"f\"},{\"type\":\"bash_1\"}],\"mcp_servers\":[]}",
+        ],
+    ),
+    (
         "watch",
         nowait::dialect::watch::fuzz_watch,
         &[
