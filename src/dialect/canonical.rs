@@ -113,7 +113,7 @@ impl Writer<'_> {
         match scan.peek() {
             b'"' => {
                 self.out.push(b's');
-                self.text(&scan.string()?);
+                self.quoted(scan.skip()?).ok_or(Invalid)?;
             }
             b'{' => self.object(scan, place, depth.checked_sub(1).ok_or(Invalid)?)?,
             b'[' => {
@@ -134,6 +134,35 @@ impl Writer<'_> {
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(END);
+    }
+
+    /// A string as it is written, its quotes included. Prompts are long and
+    /// full of `\n`, so they are not copied twice.
+    fn quoted(&mut self, string: &str) -> Option<()> {
+        let mut left = string.strip_prefix('"')?.strip_suffix('"')?;
+        while let Some(at) = memchr::memchr(b'\\', left.as_bytes()) {
+            self.out.extend_from_slice(&left.as_bytes()[..at]);
+            let escape = *left.as_bytes().get(at + 1)?;
+            left = left.get(at + 2..)?;
+            let resolved = match escape {
+                b'n' => '\n',
+                b't' => '\t',
+                b'r' => '\r',
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'u' => {
+                    let (c, rest) = unicode(left)?;
+                    left = rest;
+                    c
+                }
+                same => char::from(same),
+            };
+            let utf8 = &mut [0; 4];
+            self.out
+                .extend_from_slice(resolved.encode_utf8(utf8).as_bytes());
+        }
+        self.text(left);
+        Some(())
     }
 
     fn object(&mut self, scan: &mut Scan<'_>, place: Place, depth: u32) -> Result<(), Invalid> {
@@ -192,6 +221,11 @@ impl Writer<'_> {
     /// the power of ten they are multiplied by. Exact, whatever its size.
     fn decimal(&mut self, number: &str) -> Result<(), Invalid> {
         self.out.push(b'd');
+        // Nearly all are: tokens come by the thousands.
+        if number.bytes().all(|byte| byte.is_ascii_digit()) && !number.ends_with('0') {
+            self.text(number);
+            return Ok(());
+        }
         let start = self.out.len();
         let (number, sign) = match number.strip_prefix('-') {
             Some(rest) => (rest, &b"-"[..]),
@@ -234,6 +268,18 @@ impl Writer<'_> {
         self.out.push(END);
         Ok(())
     }
+}
+
+/// The character of an escape `\u` by what follows it, and what follows that.
+fn unicode(text: &str) -> Option<(char, &str)> {
+    let unit = |text: &str| u16::from_str_radix(text.get(..4)?, 16).ok();
+    let (first, rest) = (unit(text)?, text.get(4..)?);
+    if let Some(c) = char::from_u32(first.into()) {
+        return Some((c, rest));
+    }
+    let rest = rest.strip_prefix(r"\u")?;
+    let c = char::decode_utf16([first, unit(rest)?]).next()?.ok()?;
+    Some((c, &rest[4..]))
 }
 
 #[cfg(test)]

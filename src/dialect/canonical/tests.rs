@@ -1,3 +1,5 @@
+//! Forms as rows, and random meanings written in random ways.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -25,7 +27,8 @@ fn the_form_of_a_text() {
         (" true\n", "t"),
         ("false", "f"),
         (r#""""#, "s."),
-        (r#""a\u0062\/\n\u00e9\ud83d\ude00""#, "sab/\né😀."),
+        (r#""a\u0062\/\n\u00e9\uD83d\ude00""#, "sab/\né😀."),
+        (r#""\"\\\b\f\r\t\\u0041""#, "s\"\\\u{8}\u{c}\r\t\\u0041."),
         ("[]", "[]"),
         ("{}", "{}"),
         ("[1,[2],\"\",null]", "[d1.[d2.]s.n]"),
@@ -65,6 +68,9 @@ fn what_can_be_understood_in_two_ways_has_no_form() {
         r#"{"a":1,"b":2,"\u0061":1}"#,
         r#"[{"x":{"a":1,"a":2}}]"#,
         r#""\ud800""#,
+        r#""\ud800\u0041""#,
+        r#""\ud800\n""#,
+        r#""\udc00\ud800""#,
         r#"{"\udc00":1}"#,
         "1e9223372036854775808",
         "10e9223372036854775807",

@@ -1,3 +1,6 @@
+//! The rule as rows: every field and tool that forbids sharing, and those that
+//! look like it and don't.
+
 use Format::{Chat, Completions, CountTokens, Embeddings, Messages, Responses};
 
 use super::*;
