@@ -1,0 +1,1 @@
+//! Recordings under one thread.
