@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nowait::dialect::error::error_body;
 use nowait::dialect::peek::{peek, splice};
-use nowait::dialect::{Dialect, ErrorView, Format, Watch, answer, usage_of};
+use nowait::dialect::{Dialect, ErrorView, Format, Watch, answer, fold, unfold, usage_of};
 use nowait::error::Kind;
 use nowait::sse::{Fields, Framer};
 use tokio::time::Instant;
@@ -31,6 +31,7 @@ fn main() {
     frames(&bench);
     requests(&bench);
     answers(&bench);
+    foldings(&bench);
 }
 
 fn frames(bench: &Bench) {
@@ -128,6 +129,27 @@ fn answers(bench: &Bench) {
     bench.run("an error body", 1, || {
         black_box(error_body(Dialect::OpenAi, black_box(&view)));
     });
+}
+
+fn foldings(bench: &Bench) {
+    let text = "All is well with the tide, and will be, until it is not. 1234";
+    let chat = CHAT_DELTA.replace(" token", text).repeat(64)
+        + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let message = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"content\":[]}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n".to_owned()
+        + &MESSAGES_DELTA.replace(" token", text).repeat(64)
+        + "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    for (name, format, stream) in [
+        ("chat", Format::Chat, chat),
+        ("messages", Format::Messages, message),
+    ] {
+        bench.run(&format!("{name}: fold 64 events, 4 KB"), 1, || {
+            black_box(fold(format, black_box(stream.as_bytes())));
+        });
+        let whole = fold(format, stream.as_bytes()).unwrap_or_default();
+        bench.run(&format!("{name}: unfold 4 KB"), 1, || {
+            black_box(unfold(format, black_box(&whole), true));
+        });
+    }
 }
 
 struct Bench {

@@ -10,19 +10,24 @@
 pub mod answer;
 pub mod canonical;
 pub mod error;
+pub mod fold;
 pub mod generate;
 pub mod ir;
 mod json;
+mod members;
 pub mod peek;
 pub mod sharing;
+pub mod unfold;
 pub mod usage;
 pub mod watch;
 
 pub use answer::{Told, usage_of};
 pub use error::{ErrorView, error_body, error_event};
+pub use fold::fold;
 pub use ir::Finish;
 #[doc(hidden)]
 pub use json::scan::fuzz_scan;
+pub use unfold::unfold;
 pub use usage::Usage;
 pub use watch::{Ending, Seen, Watch};
 

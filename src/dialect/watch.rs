@@ -10,7 +10,7 @@ mod responses;
 mod scan;
 mod template;
 
-pub(super) use chat::FINISH_REASON;
+pub(super) use chat::{FINISH_REASON, is_an_error};
 pub(super) use responses::incomplete_reason;
 
 use std::borrow::Cow;

@@ -92,6 +92,27 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "fold",
+        nowait::dialect::fold::fuzz_fold,
+        &[
+            b"\x00data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]},\"logprobs\":{\"content\":[{\"token\":\"a\"}]},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1}}\n\ndata: [DONE]\n\n",
+            b"\x00data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"a\"}]}]}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\ndata: [DONE]\n\n",
+            b"\x02data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"logprobs\":{\"tokens\":[\"a\"]},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+            b"\x01event: response.created\ndata: {}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"output\":[]}}\n\n",
+            b"\x04event: message_start\ndata: {\"message\":{\"content\":[],\"usage\":{\"input_tokens\":1}}}\n\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"input\":{}}}\n\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"partial_json\":\"{}\",\"citation\":{},\"text\":\"a\"}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"x\"},\"usage\":{\"output_tokens\":2}}\n\nevent: message_stop\ndata: {}\n\n",
+        ],
+    ),
+    (
+        "unfold",
+        nowait::dialect::unfold::fuzz_unfold,
+        &[
+            b"\x80{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a\",\"annotations\":[],\"tool_calls\":[{\"id\":\"t\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}],\"function_call\":{\"arguments\":\"{}\"}},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{}}",
+            b"\x02{\"choices\":[{\"text\":\"a\",\n\"logprobs\":{},\"finish_reason\":\"stop\"}]}",
+            b"\x01{\"status\":\"completed\",\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\",\"annotations\":[{}]}]},{\"type\":\"reasoning\",\"summary\":[{\"text\":\"s\"}]},{\"type\":\"function_call\",\"arguments\":\"{}\"}]}",
+            b"\x04{\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"a\",\"citations\":[{}]},{\"type\":\"tool_use\",\"input\":{\"a\":1}},{\"type\":\"thinking\",\"thinking\":\"b\",\"signature\":\"s\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}",
+        ],
+    ),
+    (
         "errors",
         nowait::dialect::error::fuzz_error,
         &[b"model \"x\"\r\n\r\ndata: \xff\x00", b""],

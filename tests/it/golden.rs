@@ -3,7 +3,9 @@
 //! `tests/golden/<dialect>/<format>-<case>.<kind>` is written by hand, from
 //! the protocol; beside it `….seen` holds what is read from it. The kinds are
 //! `sse` (a stream), `json` (a whole answer), `error.json` (an error body) and
-//! `request.json`. `NOWAIT_BLESS=1` writes the `seen` files anew.
+//! `request.json`. A stream that folds has its whole answer in `….folded`, an
+//! answer that unfolds its stream in `….unfolded`. `NOWAIT_BLESS=1` writes
+//! all of these anew.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +15,7 @@ use bytes::Bytes;
 use nowait::dialect::generate::{StreamDecoder, decode, refusal};
 use nowait::dialect::ir::Event;
 use nowait::dialect::peek::{ask_usage, peek, splice};
-use nowait::dialect::{Finish, Format, Seen, Usage, answer};
+use nowait::dialect::{Finish, Format, Seen, Usage, answer, fold, unfold};
 use nowait::sse::{Framer, Piece};
 
 #[test]
@@ -22,21 +24,45 @@ fn golden_files_are_read_as_before() {
     let bless = std::env::var_os("NOWAIT_BLESS").is_some();
     let mut cases = 0;
     for path in sources(&root) {
-        let seen = read_case(&path);
-        let expected_at = path.with_added_extension("seen");
-        if bless {
-            fs::write(&expected_at, &seen).unwrap();
+        compare(&path, "seen", &read_case(&path), bless);
+        if let Some((made, text)) = turned(&path) {
+            compare(&path, made, &text, bless);
         }
-        let expected = fs::read_to_string(&expected_at).unwrap_or_default();
-        assert_eq!(
-            seen,
-            expected,
-            "{} differs from what is read (NOWAIT_BLESS=1 updates it)",
-            expected_at.display()
-        );
         cases += 1;
     }
     assert!(cases > 0, "no golden files under {}", root.display());
+}
+
+/// Compares `text` with the file beside `path`, or writes it there.
+fn compare(path: &Path, made: &str, text: &str, bless: bool) {
+    let expected_at = path.with_added_extension(made);
+    if bless {
+        fs::write(&expected_at, text).unwrap();
+    }
+    let expected = fs::read_to_string(&expected_at).unwrap_or_default();
+    assert_eq!(
+        text,
+        expected,
+        "{} differs from what is made of it (NOWAIT_BLESS=1 updates it)",
+        expected_at.display()
+    );
+}
+
+/// The whole answer of a stream, or the stream of a whole answer, where there
+/// is one.
+fn turned(path: &Path) -> Option<(&'static str, String)> {
+    let name = path.file_name()?.to_str()?;
+    let bytes = fs::read(path).unwrap();
+    let (made, bytes) = match name.split_once('.')?.1 {
+        "sse" => ("folded", fold(format_of(name), &bytes)?),
+        "json" => ("unfolded", unfold(format_of(name), &bytes, true)?),
+        _ => return None,
+    };
+    let mut text = String::from_utf8(bytes.to_vec()).unwrap();
+    if made == "folded" {
+        text.push('\n');
+    }
+    Some((made, text))
 }
 
 /// Every file under `root` that isn't itself a result, in order.
@@ -45,7 +71,10 @@ fn sources(root: &Path) -> Vec<PathBuf> {
         .unwrap()
         .flat_map(|dialect| fs::read_dir(dialect.unwrap().path()).unwrap())
         .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|kind| kind != "seen"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|kind| kind != "seen" && kind != "folded" && kind != "unfolded")
+        })
         .collect();
     files.sort();
     files
@@ -54,10 +83,7 @@ fn sources(root: &Path) -> Vec<PathBuf> {
 fn read_case(path: &Path) -> String {
     let name = path.file_name().unwrap().to_str().unwrap();
     let bytes = fs::read(path).unwrap();
-    let format = Format::ALL
-        .into_iter()
-        .find(|format| name.starts_with(&format!("{}-", format.as_str())))
-        .unwrap_or_else(|| panic!("{name} begins with no format's name"));
+    let format = format_of(name);
     match name.split_once('.').unwrap().1 {
         "sse" => stream(format, bytes.into()),
         "json" => whole(format, &bytes),
@@ -65,6 +91,13 @@ fn read_case(path: &Path) -> String {
         "request.json" => request(bytes.into()),
         kind => panic!("{name}: no such kind of case as {kind}"),
     }
+}
+
+fn format_of(name: &str) -> Format {
+    Format::ALL
+        .into_iter()
+        .find(|format| name.starts_with(&format!("{}-", format.as_str())))
+        .unwrap_or_else(|| panic!("{name} begins with no format's name"))
 }
 
 fn stream(format: Format, bytes: Bytes) -> String {

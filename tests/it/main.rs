@@ -19,6 +19,8 @@ mod ending;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod folding;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;

@@ -74,7 +74,7 @@ pub(crate) fn json_files(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn format_of(record: &Value) -> Option<Format> {
+pub(crate) fn format_of(record: &Value) -> Option<Format> {
     Some(match record["endpoint"].as_str()? {
         "chat.completions" => Format::Chat,
         "responses" => Format::Responses,
@@ -86,7 +86,7 @@ fn format_of(record: &Value) -> Option<Format> {
     })
 }
 
-fn text_at(side: &Value) -> Option<String> {
+pub(crate) fn text_at(side: &Value) -> Option<String> {
     match (&side["body"], side["body_text"].as_str()) {
         (Value::Null, text) => text.map(str::to_owned),
         (Value::String(text), _) => Some(text.clone()),
@@ -158,7 +158,7 @@ fn check_stream(name: &str, format: Format, stream: &str, random: &mut fastrand:
 }
 
 /// The stream's frames when it arrives in chunks of these sizes.
-fn frames_of(stream: &str, size: &mut dyn FnMut() -> usize) -> Vec<Vec<u8>> {
+pub(crate) fn frames_of(stream: &str, size: &mut dyn FnMut() -> usize) -> Vec<Vec<u8>> {
     let mut framer = Framer::default();
     let mut frames = Vec::new();
     let mut left = stream.as_bytes();

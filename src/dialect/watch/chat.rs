@@ -82,7 +82,7 @@ fn parse(watch: &mut Watch, data: &str) -> Seen {
 }
 
 /// SDKs raise on any `error` that is truthy.
-fn is_an_error(raw: &str) -> bool {
+pub(crate) fn is_an_error(raw: &str) -> bool {
     says_something(raw) && !matches!(raw, "false" | "0")
 }
 
