@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod canonical;
+pub mod embeddings;
 pub mod error;
 pub mod fold;
 pub mod generate;

@@ -5,6 +5,7 @@
 //! direction of dependency is `cli → server → gateway → {cache, upstream, config}
 //! → {provider, sim} → dialect → {sse, error, metrics}`, and a test holds it.
 
+pub mod batch;
 pub mod cache;
 pub mod cli;
 pub mod config;
