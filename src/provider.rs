@@ -42,6 +42,8 @@ pub struct Provider {
     pub default_model: Option<String>,
     /// The field its chat completions read the token limit from.
     pub limits_field: MaxTokensField,
+    /// What one call for embeddings may hold.
+    pub embeddings: EmbeddingLimits,
     /// Whether it is a simulation: such answers are marked.
     pub simulated: bool,
     /// Where it was found, for people: `OPENAI_API_KEY`, `nowait.toml:4`.
@@ -54,6 +56,31 @@ impl Provider {
     pub fn is_in_process(&self) -> bool {
         self.simulated && self.base == BaseUrl::in_process()
     }
+}
+
+/// What one call for embeddings may hold, as the provider says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbeddingLimits {
+    /// Inputs.
+    pub inputs: usize,
+    /// Tokens of all inputs together.
+    pub tokens: u64,
+}
+
+impl EmbeddingLimits {
+    /// What any server should take: no more than Hugging Face's
+    /// text-embeddings-inference takes unless told otherwise
+    /// (`--max-client-batch-size`, `--max-batch-tokens`).
+    pub const CAREFUL: Self = Self {
+        inputs: 32,
+        tokens: 16_384,
+    };
+    /// OpenAI's, for all its models
+    /// (platform.openai.com/docs/api-reference/embeddings/create).
+    pub const OPENAI: Self = Self {
+        inputs: 2_048,
+        tokens: 300_000,
+    };
 }
 
 /// How a provider wants its key.

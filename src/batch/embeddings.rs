@@ -190,3 +190,6 @@ impl<K: Clone + Eq + Hash, H, E> fmt::Debug for Batches<K, H, E> {
         f.debug_struct("Batches").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

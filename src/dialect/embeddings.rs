@@ -31,6 +31,34 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Fuzz body: a request, a byte 0, and an answer to it. Panics where what was
+/// taken apart and put together isn't what it was.
+#[doc(hidden)]
+pub fn fuzz_embeddings(input: &[u8]) {
+    let mut halves = input.splitn(2, |byte| *byte == 0);
+    let mut half = || bytes::Bytes::copy_from_slice(halves.next().unwrap_or_default());
+    let (request, answer) = (half(), half());
+    let Some(ask) = Ask::read(request.clone()) else {
+        return;
+    };
+    assert_eq!(compose([&ask]), request, "a lone call changed");
+    let twice = Ask::read(compose([&ask, &ask])).expect("two calls are one call");
+    assert!(twice.inputs().eq(ask.inputs().chain(ask.inputs())));
+    assert_eq!(twice.kind(), ask.kind());
+    let Ok(read) = Answer::read(answer, ask.len()) else {
+        return;
+    };
+    let pieces = read.pieces(&ask.weights().collect::<Vec<_>>());
+    let again = assemble(&pieces);
+    let read = Answer::read(again.clone(), ask.len()).expect("an answer put together is one");
+    assert_eq!(assemble(&read.pieces(&vec![1; ask.len()])), again);
+    for piece in &pieces {
+        let alone = piece.alone();
+        let read = Piece::read(alone.clone()).expect("a piece alone is an answer");
+        assert_eq!(read.alone(), alone);
+    }
+}
+
 /// Where `part`, a slice of `whole`, lies in it.
 fn span_in(whole: &str, part: &str) -> std::ops::Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;

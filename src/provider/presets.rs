@@ -8,7 +8,7 @@ use http::HeaderName;
 
 use crate::dialect::Dialect;
 
-use super::{Auth, MaxTokensField};
+use super::{Auth, EmbeddingLimits, MaxTokensField};
 
 /// One known provider.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct Preset {
     pub auth: Scheme,
     /// What its chat completions call the token limit.
     pub limits_field: MaxTokensField,
+    /// What one call for embeddings may hold.
+    pub embeddings: EmbeddingLimits,
     /// What `/generate` asks it for when nobody names a model.
     pub default_model: Option<&'static str>,
     /// Bare model names that are its own: beginnings.
@@ -74,6 +76,7 @@ const COMPATIBLE: Preset = Preset {
     base_variable: "",
     auth: Scheme::Bearer,
     limits_field: MaxTokensField::MaxTokens,
+    embeddings: EmbeddingLimits::CAREFUL,
     default_model: None,
     families: &[],
 };
@@ -94,6 +97,7 @@ pub const PRESETS: &[Preset] = &[
         key_variable: "OPENAI_API_KEY",
         base_variable: "OPENAI_BASE_URL",
         limits_field: MaxTokensField::MaxCompletionTokens,
+        embeddings: EmbeddingLimits::OPENAI,
         default_model: Some("gpt-4o"),
         families: &[
             "gpt-",
@@ -129,29 +133,43 @@ pub const PRESETS: &[Preset] = &[
     },
     // ai.google.dev/gemini-api/docs/openai: the OpenAI form, so that it serves
     // today's callers as it stands; `dialect = "gemini"` picks the native one.
+    // More than 100 inputs get a 400 that says so. A limit on their tokens is
+    // said for the same models on Vertex AI alone
+    // (cloud.google.com/vertex-ai/generative-ai/docs/embeddings).
     Preset {
         name: "gemini",
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         key_variable: "GEMINI_API_KEY",
+        embeddings: EmbeddingLimits {
+            inputs: 100,
+            tokens: 20_000,
+        },
         default_model: Some("gemini-2.5-flash"),
         families: &["gemini-", "gemma-"],
         ..COMPATIBLE
     },
     // openai-python `lib/azure.py`; the URL is the resource's own, with
-    // `/openai/v1` behind it. Model names are the user's deployments.
+    // `/openai/v1` behind it. Model names are the user's deployments, of models
+    // with OpenAI's limits (learn.microsoft.com/azure/ai-foundry/openai/quotas-limits).
     Preset {
         name: "azure",
         key_variable: "AZURE_OPENAI_API_KEY",
         base_variable: "AZURE_OPENAI_ENDPOINT",
         auth: Scheme::Header("api-key"),
         limits_field: MaxTokensField::MaxCompletionTokens,
+        embeddings: EmbeddingLimits::OPENAI,
         ..COMPATIBLE
     },
-    // docs.mistral.ai/api
+    // docs.mistral.ai/api. The limits on embeddings are told in its refusals:
+    // 257 inputs are "too many inputs", and "max is 16384" tokens.
     Preset {
         name: "mistral",
         base_url: "https://api.mistral.ai/v1",
         key_variable: "MISTRAL_API_KEY",
+        embeddings: EmbeddingLimits {
+            inputs: 256,
+            tokens: 16_384,
+        },
         default_model: Some("mistral-small-latest"),
         families: &[
             "mistral-",
@@ -239,10 +257,12 @@ pub const PRESETS: &[Preset] = &[
     },
     // Ours. Without a `base_url` it runs inside this process. It takes any
     // model name; this one is what a first caller of `/generate` expects.
+    // It takes embeddings as OpenAI does.
     Preset {
         name: SIM,
         dialect: Dialect::Sim,
         auth: Scheme::None,
+        embeddings: EmbeddingLimits::OPENAI,
         default_model: Some("gpt-4o"),
         ..COMPATIBLE
     },

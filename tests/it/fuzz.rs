@@ -113,6 +113,15 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "embeddings",
+        nowait::dialect::embeddings::fuzz_embeddings,
+        &[
+            b"{\"model\":\"m\",\"input\":[\"a\",\"b\\u0020\"]}\x00{\"object\":\"list\",\"data\":[{\"index\":1,\"embedding\":[0.1,-2e-3]}, {\"index\":0,\"embedding\":\"AAA=\"}],\"usage\":{\"prompt_tokens\":5,\"total_tokens\":5}}",
+            b"{\"input\":[1,2,3]}\x00{\"usage\":{\"d\":{\"n\":3},\"cost\":0.5},\n\"data\":[\n {\"index\": 0}\n]}",
+            b"{\"input\":\"h\xc3\xa9\"}\x00{\"data\":[{\"embedding\":[],\"index\":0}]}",
+        ],
+    ),
+    (
         "errors",
         nowait::dialect::error::fuzz_error,
         &[b"model \"x\"\r\n\r\ndata: \xff\x00", b""],

@@ -101,6 +101,12 @@ impl<K: Clone + Eq + Hash, H, E> Table<K, H, E> {
         Some(self.under_way(key))
     }
 
+    /// How many groups there are.
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     fn shard(&self, key: &K) -> &Shard<K, H, E> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
     }

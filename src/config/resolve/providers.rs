@@ -16,8 +16,8 @@ use crate::config::units::{Invalid, quoted};
 use crate::dialect::Dialect;
 use crate::provider::presets::{GEMINI_NATIVE_URL, PRESETS, Preset, SIM, Scheme, preset};
 use crate::provider::{
-    Auth, BaseUrl, HttpVersion, InvalidBaseUrl, MaxTokensField, PoolOptions, Provider,
-    RESERVED_NAMES, Secret, StreamUsage, redacted,
+    Auth, BaseUrl, EmbeddingLimits, HttpVersion, InvalidBaseUrl, MaxTokensField, PoolOptions,
+    Provider, RESERVED_NAMES, Secret, StreamUsage, redacted,
 };
 
 /// The providers, in the order they were named; empty only with a problem
@@ -156,6 +156,7 @@ fn provider_of(
         stream_usage: stream_usage?,
         default_model: default_model.or_else(|| row?.default_model.map(str::to_owned)),
         limits_field: row.map_or(MaxTokensField::MaxTokens, |row| row.limits_field),
+        embeddings: row.map_or(EmbeddingLimits::CAREFUL, |row| row.embeddings),
         simulated,
         found: found.to_owned(),
     })
