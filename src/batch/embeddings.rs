@@ -39,9 +39,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Fills what a provider allows only so far: 256 inputs, for their answer
-    /// (1,536 numbers each: 5 MB) is waited for as a whole by everyone in it;
-    /// half the tokens, for they are estimated.
+    /// Fills what a provider allows only so far: 256 inputs, for everyone in
+    /// it waits for the whole answer (1,536 numbers each: 8 MB); half the
+    /// tokens, for they are estimated.
     pub fn within(inputs: usize, tokens: u64) -> Self {
         Self {
             inputs: inputs.min(256),

@@ -58,9 +58,3 @@ pub fn fuzz_embeddings(input: &[u8]) {
         assert_eq!(read.alone(), alone);
     }
 }
-
-/// Where `part`, a slice of `whole`, lies in it.
-fn span_in(whole: &str, part: &str) -> std::ops::Range<usize> {
-    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-    start..start + part.len()
-}

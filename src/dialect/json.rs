@@ -3,6 +3,7 @@
 pub(crate) mod scan;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use scan::Scan;
 
@@ -11,6 +12,12 @@ pub(crate) fn string(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);
     write_string(&mut out, text);
     out
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+pub(crate) fn span_in(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
 }
 
 /// Appends `text` as a JSON string.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::json::scan::{Invalid, Scan};
+use super::json::span_in;
 use crate::error::Error;
 
 /// What [`peek`] found.
@@ -200,12 +201,6 @@ impl<'a> Outline<'a> {
             include_usage_at: asked.map(|raw| span_in(body, raw)),
         })
     }
-}
-
-/// Where `part`, a slice of `whole`, lies in it.
-fn span_in(whole: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-    start..start + part.len()
 }
 
 fn model_name(raw: &str) -> Result<String, Fault> {

@@ -393,6 +393,8 @@ mod tests {
                     "{family} is shadowed"
                 );
             }
+            // Less would let no call share.
+            assert!(preset.embeddings.inputs > 1 && preset.embeddings.tokens > 2);
             if let Some(model) = preset.default_model {
                 assert_eq!(retired(preset.name, model), None, "{model}");
             }

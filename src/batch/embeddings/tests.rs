@@ -480,6 +480,72 @@ async fn a_part_of_a_call_comes_in_pieces_or_not_at_all() {
     );
 }
 
+/// Callers of all sizes who come, leave and are refused as chance has it.
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_everyone_gets_its_own() {
+    fn refuses_bad(inputs: &[String]) -> Verdict {
+        match inputs.iter().any(|input| input.ends_with("bad")) {
+            true => Verdict::Refused,
+            false => Verdict::Vectors,
+        }
+    }
+    for seed in 0..100 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let provider = Provider::new(random.u64(1..20), refuses_bad);
+        let limits = Limits {
+            inputs: random.usize(1..8),
+            tokens: random.u64(1..20),
+        };
+        let batches = Tested::new();
+        let mut callers = Vec::new();
+        for caller in 0..30 {
+            sleep(Duration::from_millis(random.u64(0..4))).await;
+            let what = if random.u8(..) < 30 { "bad" } else { "good" };
+            let inputs: Vec<_> = (0..random.usize(1..4))
+                .map(|at| format!(r#""{caller}.{at}.{what}""#))
+                .collect();
+            let input = format!("[{}]", inputs.join(","));
+            let handle = call(&batches, &provider, limits, &input);
+            if random.u8(..) < 40 {
+                let (leaver, after) = (handle.abort_handle(), random.u64(0..15));
+                tokio::spawn(async move {
+                    sleep(Duration::from_millis(after)).await;
+                    leaver.abort();
+                });
+            }
+            callers.push((input, handle));
+        }
+        for (input, handle) in callers {
+            let Ok(told) = handle.await else {
+                continue;
+            };
+            match input.contains("bad") {
+                true => {
+                    let words = read(&body(&input)).0.join(" ");
+                    assert_eq!(bytes(&told), Err(format!("400 {words}")), "seed {seed}");
+                }
+                false => assert_eq!(bytes(&told), Ok(alone(&input)), "seed {seed}"),
+            }
+        }
+        // What the last leavers left behind.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(batches.table.groups(), 0, "seed {seed}");
+        let calls = provider.calls();
+        assert!(calls.len() < 60, "seed {seed}: {} calls", calls.len());
+        for (_, inputs) in calls {
+            let callers: std::collections::HashSet<_> = inputs
+                .split(' ')
+                .map(|input| input.split('.').next())
+                .collect();
+            let size = inputs.split(' ').count();
+            assert!(
+                size <= limits.inputs || callers.len() == 1,
+                "seed {seed}: {inputs}"
+            );
+        }
+    }
+}
+
 /// What gathers is begun on one runtime, joined and sent away from another.
 #[test]
 fn callers_of_two_runtimes_share_a_call() {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::span_in;
 use crate::dialect::json::scan::{Invalid, Scan};
+use crate::dialect::json::span_in;
 
 /// A request for embeddings, and where its inputs lie.
 #[derive(Clone, Debug)]

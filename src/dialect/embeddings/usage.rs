@@ -7,6 +7,7 @@
 use std::ops::{AddAssign, Range};
 
 use crate::dialect::json::scan::{Invalid, Scan};
+use crate::dialect::json::span_in;
 
 /// One number of a usage.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +49,7 @@ fn gather(
 ) -> Result<(), Invalid> {
     Scan::new(object).object(|scan, key| {
         let value = scan.skip()?;
-        let start = at + super::span_in(object, value).start;
+        let start = at + span_in(object, value).start;
         let path = || match above {
             "" => key.as_ref().to_owned(),
             above => format!("{above}.{key}"),

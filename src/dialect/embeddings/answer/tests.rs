@@ -115,6 +115,33 @@ fn what_is_kept_fills_the_gaps_of_what_is_new() {
 }
 
 #[test]
+fn a_vector_goes_on_whatever_is_in_it() {
+    for vector in [
+        "[]",
+        "[ 1,\n NaN ]",
+        "[[1],[2]]",
+        r#"["]",1]"#,
+        r#""]""#,
+        "null",
+        r#"{"a":[1]}"#,
+    ] {
+        let body = format!(
+            r#"{{"data":[{{"embedding":{vector},"index":0}},{{"index":1,"embedding": {vector}}}]}}"#
+        );
+        assert_eq!(text(&assemble(&pieces(&body, &[1, 1]))), body);
+    }
+    for vector in ["[1", "[[1]", r#"["]"#, "1]"] {
+        assert!(
+            read(
+                &format!(r#"{{"data":[{{"index":0,"embedding":{vector}}}]}}"#),
+                1
+            )
+            .is_err()
+        );
+    }
+}
+
+#[test]
 fn a_usage_that_is_not_there_is_not_made_up() {
     for usage in [
         "",
