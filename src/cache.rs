@@ -1,5 +1,7 @@
 //! Answers that are kept and shared: what makes two calls the same ([`key`]),
-//! one answer for many at once ([`recording`]), and how they meet ([`flights`]).
+//! one answer for many at once ([`recording`]), how they meet ([`flights`]), what
+//! is kept of an answer ([`stored`]), and where: in memory ([`memory`]) and
+//! behind it, the levels together ([`store`]).
 //!
 //! Whether a call may share at all is the dialect's rule
 //! ([`crate::dialect::sharing`]); what is done about it is the gateway's. A
@@ -7,11 +9,16 @@
 
 pub mod flights;
 pub mod key;
+pub mod memory;
 pub mod recording;
+pub mod store;
+pub mod stored;
 
 pub use flights::{Flight, Flights, Joined};
 pub use key::{EmbeddingKeys, Key, Scope};
 pub use recording::{Broken, Recorder, Replay};
+pub use store::{Purge, Purged, Store};
+pub use stored::{Form, Hit, Label, Stored, Wanted};
 
 /// What the checks of `model` put their own in the place of.
 mod sync {

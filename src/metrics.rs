@@ -5,6 +5,8 @@
 //! label look-up. Names follow the OpenTelemetry GenAI conventions where those
 //! have one and begin with `nowait_` elsewhere.
 
+pub mod cache;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -161,6 +163,7 @@ pub struct Metrics {
     connect: Histograms<UpstreamLabels>,
     tls: Histograms<UpstreamLabels>,
     reloads: Family<ResultLabels, Counter>,
+    cache: cache::Families,
     /// Requests accepted and not yet ended, streams included.
     pub in_flight: Gauge,
     /// Callers' connections open now.
@@ -223,6 +226,7 @@ impl Metrics {
             connect: declare.seconds("nowait_connect", "TCP connects", PHASE_BUCKETS),
             tls: declare.seconds("nowait_tls", "TLS handshakes", PHASE_BUCKETS),
             reloads: declare.one("nowait_reloads", "Configuration reloads by result: applied, refused"),
+            cache: cache::Families::declare(&mut declare),
             in_flight: declare.one("nowait_requests_in_flight", "Requests accepted and not yet ended"),
             callers: declare.one("nowait_caller_connections", "Callers' connections open now"),
             lines_dropped: declare.one("nowait_access_lines_dropped", "Access log lines lost because their reader stopped"),
@@ -268,6 +272,11 @@ impl Metrics {
             connect: self.connect.get_or_create_owned(&labels),
             tls: self.tls.get_or_create_owned(&labels),
         }
+    }
+
+    /// The handles the cache records to.
+    pub fn cache(&self) -> cache::Cache {
+        self.cache.handles()
     }
 
     /// The handles the calls of one endpoint to one target record to.
@@ -493,6 +502,7 @@ pub fn reference() -> String {
     // A family without a member is not rendered: give each one.
     let metrics = Metrics::new("", "");
     metrics.pool("");
+    metrics.cache();
     let operation = Operation {
         endpoint: "",
         operation: "",

@@ -1,0 +1,156 @@
+//! The two levels as one: the memory of this process, then a Redis that
+//! replicas share.
+//!
+//! What needs no answer (writing, purging, sweeping) happens on a thread of
+//! its own, so that no core that serves callers packs bodies or walks tables.
+//! Only [`Store::get_remote`] waits, and not for longer than the deadline of
+//! the second level. Nothing here fails: a level that can't answer is a miss.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::key::Key;
+use super::memory::Memory;
+use super::stored::{Hit, Label, Life, Stored, Wanted};
+use crate::config;
+use crate::metrics;
+
+/// Kept answers. One per process.
+#[derive(Debug)]
+pub struct Store {
+    memory: Arc<Memory>,
+    ttl: Duration,
+    /// Ends the thread when it goes.
+    _open: oneshot::Sender<()>,
+}
+
+impl Store {
+    /// Begins with an empty memory, and connects to Redis, where there is one,
+    /// in its own time. Fails only where the system gives no thread.
+    pub fn open(config: &config::Cache, counters: metrics::cache::Cache) -> io::Result<Self> {
+        let memory = Arc::new(Memory::new(config.memory, counters));
+        let (open, closed) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let swept = memory.clone();
+        let pause = (config.ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        thread::Builder::new()
+            .name("nowait-cache".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = sweep(&swept, pause) => {}
+                        _ = closed => {}
+                    }
+                });
+            })?;
+        Ok(Self {
+            memory,
+            ttl: config.ttl,
+            _open: open,
+        })
+    }
+
+    /// The answer kept in memory, if there is one that `wanted` takes.
+    pub fn get(&self, key: &Key, wanted: &Wanted) -> Option<Hit> {
+        self.memory.get(key, wanted).ok()
+    }
+
+    /// The answer kept in Redis, if there is one that `wanted` takes and Redis
+    /// says so within a few milliseconds. Fills the memory. `label` is part of
+    /// the name it is kept under.
+    #[expect(clippy::unused_async, reason = "its second level is the next commit")]
+    pub async fn get_remote(
+        &self,
+        _key: &Key,
+        _label: &Arc<Label>,
+        _wanted: &Wanted,
+    ) -> Option<Hit> {
+        None
+    }
+
+    /// Keeps a complete answer that has just been given: in memory now, in
+    /// Redis soon. Says whether memory took it.
+    pub fn keep(&self, key: Key, stored: Stored) -> bool {
+        self.memory.keep(key, Arc::new(stored), Life::new(self.ttl))
+    }
+
+    /// Drops answers: from memory before it returns, from Redis within
+    /// seconds, from the memory of other replicas when they hear of it.
+    #[expect(clippy::unused_async, reason = "its second level is the next commit")]
+    pub async fn purge(&self, what: &Purge) -> Purged {
+        Purged {
+            memory: self.memory.purge(|key, label| what.names(key, label)),
+            redis: Remote::None,
+        }
+    }
+}
+
+/// Which answers go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// This one.
+    Key(Key),
+    /// Those of one model: `model` whoever gave it, or `provider/model`.
+    Model(String),
+    /// Those of one tenant.
+    Tenant(String),
+    /// Every one.
+    All,
+}
+
+impl Purge {
+    /// Whether the answer with this key and label goes.
+    pub fn names(&self, key: &Key, label: &Label) -> bool {
+        match self {
+            Self::Key(which) => which == key,
+            Self::Model(which) => {
+                *which == *label.model
+                    || which
+                        .strip_prefix(&*label.provider)
+                        .and_then(|rest| rest.strip_prefix('/'))
+                        == Some(&label.model)
+            }
+            Self::Tenant(which) => *which == *label.tenant,
+            Self::All => true,
+        }
+    }
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Answers dropped from the memory of this process.
+    pub memory: u64,
+    /// What happened in Redis.
+    pub redis: Remote,
+}
+
+/// What a purge did in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// There is none.
+    None,
+    /// So many answers were dropped there.
+    Dropped(u64),
+    /// It goes on: there are many.
+    Unfinished,
+    /// It can't be reached, or refused: what it has stays until its time.
+    Failed,
+}
+
+/// Drops what nobody can want any more, forever.
+async fn sweep(memory: &Memory, pause: Duration) {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        memory.sweep(Instant::now());
+    }
+}
