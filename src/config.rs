@@ -15,6 +15,7 @@ mod problem;
 mod proxy;
 mod raw;
 mod read;
+mod redis;
 pub mod reference;
 pub mod reload;
 mod resolve;
@@ -37,6 +38,7 @@ pub use self::keys::{Key, ModelPattern, find as find_key};
 pub use self::nearest::nearest;
 pub use self::problem::{Notice, Place, Problem, Problems};
 pub use self::proxy::{ProxyRules, ProxyUrl};
+pub use self::redis::{InvalidRedisUrl, Login, Node, RedisPlace, RedisUrl};
 pub use crate::provider::Secret;
 
 use crate::provider::Provider;
@@ -259,8 +261,8 @@ pub struct Cache {
     pub memory: u64,
     /// Among whom.
     pub scope: Scope,
-    /// A Redis kept behind the memory; a secret, for its URL holds a password.
-    pub redis: Option<Secret>,
+    /// A Redis behind the memory, shared with other replicas.
+    pub redis: Option<RedisUrl>,
 }
 
 /// Among whom an answer is shared.

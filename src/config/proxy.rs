@@ -141,7 +141,7 @@ fn parse(text: &str) -> Result<ProxyUrl, Unfit> {
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, and a bare `v6`.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;
@@ -167,7 +167,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 /// Undoes percent-encoding, in which a password's `@` and `:` are written.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

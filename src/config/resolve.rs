@@ -17,8 +17,8 @@ use super::raw::{Node, Parsed, Value};
 use super::read::{self, Read};
 use super::section::Section;
 use super::{
-    AuthMode, Batch, Cache, Config, Generate, HedgeBudget, Retry, Roots, Scope, Server, ServerTls,
-    Share, Source, Timeouts, Tls, known, overrides,
+    AuthMode, Batch, Cache, Config, Generate, HedgeBudget, RedisUrl, Retry, Roots, Scope, Secret,
+    Server, ServerTls, Share, Source, Timeouts, Tls, known, overrides,
 };
 
 use crate::provider::Provider;
@@ -287,29 +287,25 @@ fn cache(section: &Section<'_>, env: &Environment) -> Option<Cache> {
     let memory = section.value("memory", read::size);
     let words = [("tenant", Scope::Tenant), ("global", Scope::Global)];
     let scope = section.value("scope", read::word(&words));
-    let mut redis = section.get("redis", read::secret);
-    if let Some(url) = &redis
-        && !["redis://", "rediss://", "unix://"]
-            .iter()
-            .any(|start| url.expose().starts_with(start))
-    {
-        section.problem(
-            "redis",
-            "is not a Redis URL; write redis://HOST:PORT, or rediss:// for TLS",
-        );
-    }
+    let written = section.get("redis", read::secret);
+    let mut redis = written.and_then(|url| match RedisUrl::parse(&url) {
+        Ok(url) => Some(url),
+        Err(why) => {
+            section.problem("redis", why.to_string());
+            None
+        }
+    });
     // In the environment it may be there for somebody else, in a form that is
     // not ours to judge.
-    if let (None, Some(url)) = (section.node("redis"), env.filled("REDIS_URL"))
-        && let Ok(url) = read::secret_text(url)
-    {
-        redis = Some(url);
-        let place = Place::whole("REDIS_URL");
-        section.report.notice(
-            &place,
-            "cache.redis",
-            "accepted, has no effect in this version",
-        );
+    if let (None, Some(url)) = (section.node("redis"), env.filled("REDIS_URL")) {
+        match RedisUrl::parse(&Secret::new(url.trim())) {
+            Ok(url) => redis = Some(url),
+            Err(why) => {
+                let place = Place::whole("REDIS_URL");
+                let message = format!("is ignored: it {why}");
+                section.report.notice(&place, "cache.redis", message);
+            }
+        }
     }
     Some(Cache {
         share: share?,

@@ -147,15 +147,15 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .default("\"10s\"").later(""),
 
     row("cache.share", Form::Words(&["off", "deterministic", "all"]), "which calls may share one answer: none; embeddings, token counts and temperature 0; all")
-        .default("\"deterministic\"").later("off"),
+        .default("\"deterministic\""),
     row("cache.ttl", Form::Duration, "how long an answer is kept")
-        .default("\"1h\"").later(""),
+        .default("\"1h\""),
     row("cache.memory", Form::Size, "answers kept in memory")
-        .default("\"256MiB\"").later(""),
+        .default("\"256MiB\""),
     row("cache.scope", Form::Words(&["tenant", "global"]), "among whom: one gateway key's callers, or everybody")
-        .default("\"tenant\"").later(""),
-    row("cache.redis", Form::Secret, "a Redis behind the memory; also looked for in `REDIS_URL`")
-        .sample("\"redis://127.0.0.1:6379\"").later(""),
+        .default("\"tenant\""),
+    row("cache.redis", Form::Secret, "a Redis or Valkey behind the memory, shared by replicas, also looked for in `REDIS_URL`: `redis://`, `redis+cluster://`, `redis+sentinel://`, `unix://`, with `rediss` for TLS (docs/redis.md)")
+        .sample("\"redis://127.0.0.1:6379\""),
 
     row("batch.embeddings", Form::Flag, "whether concurrent single-input embedding calls become one")
         .default("true").later("false"),

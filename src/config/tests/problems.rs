@@ -129,6 +129,11 @@ fn everything_wrong_is_told_with_line_key_and_fix() {
             &[":2: cache.redis: is not a Redis URL; write redis://HOST:PORT"],
         ),
         (
+            "[cache]\nredis = 'redis://:ses4me-0pen@a,b'",
+            &[],
+            &[":2: cache.redis: names several nodes; write redis+cluster://"],
+        ),
+        (
             "[generate]\nmodel = ''",
             &[],
             &[":2: generate.model: is empty; write a string, or leave the key out"],
@@ -549,11 +554,13 @@ fn odd_things_are_noticed() {
             &[],
             &["nowait.toml:3: providers.ollama.api_key: is never sent"],
         ),
+        ("", &[("REDIS_URL", "redis://:ses4me-0pen@h")], &[]),
         (
             "",
-            &[("REDIS_URL", "redis://:ses4me-0pen@h")],
-            &["REDIS_URL: cache.redis: accepted, has no effect"],
+            &[("REDIS_URL", "https://:ses4me-0pen@h")],
+            &["REDIS_URL: cache.redis: is ignored: it is not a Redis URL"],
         ),
+        ("[cache]\nttl = '5m'\nredis = 'redis://h'", &[], &[]),
         (
             "",
             &[("AZURE_OPENAI_API_KEY", "k")],
