@@ -1,7 +1,7 @@
 //! Answers that are kept and shared: what makes two calls the same ([`key`]),
 //! one answer for many at once ([`recording`]), how they meet ([`flights`]), what
-//! is kept of an answer ([`stored`]), and where: in memory ([`memory`]) and
-//! behind it, the levels together ([`store`]).
+//! is kept of an answer ([`stored`]), and where: in memory ([`memory`]) and in a
+//! Redis behind it (`redis`), the two together ([`store`]).
 //!
 //! Whether a call may share at all is the dialect's rule
 //! ([`crate::dialect::sharing`]); what is done about it is the gateway's. A
@@ -11,6 +11,7 @@ pub mod flights;
 pub mod key;
 pub mod memory;
 pub mod recording;
+mod redis;
 pub mod store;
 pub mod stored;
 

@@ -104,7 +104,7 @@ impl Memory {
 
     /// Drops what nobody can want any more.
     pub(super) fn sweep(&self, now: Instant) -> u64 {
-        self.drop_where(|_, held| held.life.is_over(now))
+        self.drop_where(|_, held| held.life.left(now).is_zero())
     }
 
     fn drop_where(&self, goes: impl Fn(&Key, &Held) -> bool) -> u64 {

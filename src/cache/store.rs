@@ -8,6 +8,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::key::Key;
 use super::memory::Memory;
-use super::stored::{Hit, Label, Life, Stored, Wanted};
+use super::redis::{DEADLINE, Redis, Work};
+use super::stored::{Hit, LARGEST_BODY, Label, Life, Stored, Wanted};
 use crate::config;
 use crate::metrics;
 
@@ -24,7 +26,11 @@ use crate::metrics;
 #[derive(Debug)]
 pub struct Store {
     memory: Arc<Memory>,
+    redis: Option<Redis>,
     ttl: Duration,
+    /// Purges so far, of this replica and others: what a look-up found is not
+    /// put into memory if one happened meanwhile.
+    purges: Arc<AtomicU64>,
     /// Ends the thread when it goes.
     _open: oneshot::Sender<()>,
 }
@@ -32,27 +38,32 @@ pub struct Store {
 impl Store {
     /// Begins with an empty memory, and connects to Redis, where there is one,
     /// in its own time. Fails only where the system gives no thread.
-    pub fn open(config: &config::Cache, counters: metrics::cache::Cache) -> io::Result<Self> {
-        let memory = Arc::new(Memory::new(config.memory, counters));
-        let (open, closed) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let swept = memory.clone();
-        let pause = (config.ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(60));
-        thread::Builder::new()
-            .name("nowait-cache".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = sweep(&swept, pause) => {}
-                        _ = closed => {}
-                    }
-                });
-            })?;
+    pub fn open(
+        config: &config::Cache,
+        tls: &config::Tls,
+        counters: metrics::cache::Cache,
+    ) -> io::Result<Self> {
+        Self::open_within(config, tls, counters, DEADLINE)
+    }
+
+    fn open_within(
+        config: &config::Cache,
+        tls: &config::Tls,
+        counters: metrics::cache::Cache,
+        deadline: Duration,
+    ) -> io::Result<Self> {
+        let memory = Arc::new(Memory::new(config.memory, counters.clone()));
+        let purges = Arc::new(AtomicU64::new(0));
+        let redis = config.redis.as_ref();
+        let (redis, work) = redis
+            .map(|url| Redis::new(url, tls, counters, deadline))
+            .unzip();
+        let open = work_on(work, memory.clone(), purges.clone(), config.ttl)?;
         Ok(Self {
             memory,
+            redis,
             ttl: config.ttl,
+            purges,
             _open: open,
         })
     }
@@ -62,34 +73,86 @@ impl Store {
         self.memory.get(key, wanted).ok()
     }
 
+    /// Whether there is a second level to ask.
+    pub fn has_remote(&self) -> bool {
+        self.redis.is_some()
+    }
+
     /// The answer kept in Redis, if there is one that `wanted` takes and Redis
     /// says so within a few milliseconds. Fills the memory. `label` is part of
     /// the name it is kept under.
-    #[expect(clippy::unused_async, reason = "its second level is the next commit")]
-    pub async fn get_remote(
-        &self,
-        _key: &Key,
-        _label: &Arc<Label>,
-        _wanted: &Wanted,
-    ) -> Option<Hit> {
-        None
+    pub async fn get_remote(&self, key: &Key, label: &Arc<Label>, wanted: &Wanted) -> Option<Hit> {
+        let purges = self.purges.load(SeqCst);
+        let (stored, life) = self.redis.as_ref()?.get(key, label, wanted).await.ok()?;
+        let stored = Arc::new(stored);
+        if self.purges.load(SeqCst) == purges {
+            self.memory.keep(*key, stored.clone(), life);
+        }
+        Some(Hit {
+            stored,
+            age: life.age,
+            ttl: life.ttl,
+        })
     }
 
     /// Keeps a complete answer that has just been given: in memory now, in
     /// Redis soon. Says whether memory took it.
     pub fn keep(&self, key: Key, stored: Stored) -> bool {
-        self.memory.keep(key, Arc::new(stored), Life::new(self.ttl))
+        if self.ttl.is_zero() || stored.body().len() > LARGEST_BODY {
+            return false;
+        }
+        let (stored, life) = (Arc::new(stored), Life::new(self.ttl));
+        if let Some(redis) = &self.redis {
+            redis.keep(key, stored.clone(), life);
+        }
+        self.memory.keep(key, stored, life)
     }
 
     /// Drops answers: from memory before it returns, from Redis within
     /// seconds, from the memory of other replicas when they hear of it.
-    #[expect(clippy::unused_async, reason = "its second level is the next commit")]
     pub async fn purge(&self, what: &Purge) -> Purged {
-        Purged {
-            memory: self.memory.purge(|key, label| what.names(key, label)),
-            redis: Remote::None,
-        }
+        self.purges.fetch_add(1, SeqCst);
+        let memory = self.memory.purge(|key, label| what.names(key, label));
+        let redis = match &self.redis {
+            Some(redis) => redis.purge(what).await,
+            None => Remote::None,
+        };
+        Purged { memory, redis }
     }
+}
+
+/// Starts the thread that does what needs no answer; it ends when what is
+/// returned is dropped.
+fn work_on(
+    work: Option<Work>,
+    memory: Arc<Memory>,
+    purges: Arc<AtomicU64>,
+    ttl: Duration,
+) -> io::Result<oneshot::Sender<()>> {
+    let (open, closed) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let pause = (ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(60));
+    let all = async move {
+        let second = async {
+            if let Some(work) = work {
+                work.run(&memory, &purges).await;
+            }
+        };
+        tokio::join!(sweep(&memory, pause), Box::pin(second));
+    };
+    thread::Builder::new()
+        .name("nowait-cache".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = all => {}
+                    _ = closed => {}
+                }
+            });
+        })?;
+    Ok(open)
 }
 
 /// Which answers go.
@@ -154,3 +217,6 @@ async fn sweep(memory: &Memory, pause: Duration) {
         memory.sweep(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

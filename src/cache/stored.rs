@@ -5,7 +5,6 @@
 //! who take stale ones (`stale-while-revalidate`). Ages are measured on the
 //! monotonic clock, so nothing moves when somebody sets the time.
 
-#[cfg(test)]
 mod codec;
 
 use std::sync::Arc;
@@ -14,6 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
+
+pub(super) use codec::{decode, encode};
 
 use crate::dialect::{Finish, Format, Usage};
 
@@ -149,17 +150,20 @@ pub struct Wanted {
 impl Wanted {
     /// Whether an answer of this age and ttl will do.
     pub fn takes(&self, age: Duration, ttl: Duration) -> bool {
-        age < ttl.saturating_add(self.stale).min(ttl * 2)
+        age < ttl.saturating_add(self.stale).min(ttl.saturating_mul(2))
             && self.max_age.is_none_or(|most| age <= most)
     }
 }
 
-/// When an answer was given and how long it is fresh.
+/// How old an answer is and how long it is fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
-    /// When the provider gave it.
-    pub(super) made: Instant,
-    /// How long it is fresh from then on.
+    /// When its age was known. A time at which it was made could lie before
+    /// the clock began, on a machine that has just started.
+    pub(super) seen: Instant,
+    /// How old it was then.
+    pub(super) age: Duration,
+    /// How long it is fresh, from the time the provider gave it.
     pub(super) ttl: Duration,
 }
 
@@ -167,19 +171,30 @@ impl Life {
     /// A life that begins now.
     pub(super) fn new(ttl: Duration) -> Self {
         Self {
-            made: Instant::now(),
+            seen: Instant::now(),
+            age: Duration::ZERO,
+            ttl,
+        }
+    }
+
+    /// One that is held for `left` more, as nothing is for longer than twice
+    /// its ttl: the other end of [`Self::left`].
+    pub(super) fn ending(ttl: Duration, left: Duration) -> Self {
+        Self {
+            seen: Instant::now(),
+            age: ttl.saturating_mul(2).saturating_sub(left),
             ttl,
         }
     }
 
     /// How long ago the provider gave it.
     pub(super) fn age(self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.made)
+        self.age + now.saturating_duration_since(self.seen)
     }
 
-    /// Whether nobody can want it any more.
-    pub(super) fn is_over(self, now: Instant) -> bool {
-        self.age(now) >= self.ttl * 2
+    /// How long somebody can still want it.
+    pub(super) fn left(self, now: Instant) -> Duration {
+        self.ttl.saturating_mul(2).saturating_sub(self.age(now))
     }
 }
 

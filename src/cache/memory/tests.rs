@@ -35,8 +35,8 @@ fn what_is_kept_is_found_until_it_is_too_old() {
     let memory = Memory::new(MIB, metrics::cache::Cache::default());
     let made = Instant::now();
     let life = Life {
-        made,
-        ttl: Duration::from_secs(60),
+        seen: made,
+        ..Life::new(Duration::from_secs(60))
     };
     assert!(memory.keep(key(1), Arc::new(samples::stored("one")), life));
     let find = |of, at, wanted: &Wanted| {
