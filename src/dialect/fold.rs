@@ -11,12 +11,16 @@ mod grown;
 mod messages;
 mod responses;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 pub(super) use chat::Form;
 pub(super) use grown::is_name;
 
 use super::Format;
+use super::json::scan::Scan;
+use super::watch::template::Template;
 use crate::sse::{Fields, Framer};
 
 /// The whole answer that `stream`, all the bytes of an event stream, adds up
@@ -36,45 +40,87 @@ pub fn fold(format: Format, stream: &[u8]) -> Option<Bytes> {
     whole.map(Into::into)
 }
 
-/// What a frame was to the folding of its stream.
+/// An answer that a stream's events are folded into.
+trait Folding {
+    /// Takes the next event: its name, if it has one, and its data. Nothing
+    /// where the stream can't be folded.
+    fn take<'d>(&mut self, event: Option<&[u8]>, data: &'d str) -> Option<Step<'d>>;
+
+    /// Takes an event that differs from the last one taken, a [`Step::Text`],
+    /// in its text and in nothing that counts.
+    fn take_text(&mut self, text: &str) -> Option<()>;
+}
+
+/// What an event was to the folding of its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum Step<'d> {
     More,
+    /// All it did was to add this text, which is a part of its data. To do it
+    /// again would change nothing else.
+    Text(&'d str),
     /// It was the terminal event.
     End,
 }
 
-/// Shows `take` the event name and data of each frame that has data, until it
-/// gives up. Nothing unless it took the terminal event last.
-fn each_event(
-    stream: &[u8],
-    mut take: impl FnMut(Option<&[u8]>, &str) -> Option<Step>,
-) -> Option<()> {
-    let mut step = Step::More;
-    let mut see = |frame: &[u8]| {
-        let fields = Fields::of(frame);
-        let data = fields.data.unwrap_or_default();
-        if data.trim_ascii().is_empty() {
-            return Some(());
-        }
-        let data = simdutf8::basic::from_utf8(&data).ok()?;
-        // OpenRouter ends Responses with chat's sentinel as well.
-        if step == Step::End {
-            return (data.trim_ascii() == "[DONE]").then_some(());
-        }
-        step = take(fields.event, data)?;
-        Some(())
-    };
+/// Folds all of `stream` into `answer`. Nothing unless the terminal event is
+/// the last.
+fn fold_into(answer: &mut impl Folding, stream: &[u8]) -> Option<()> {
     // The stream is in memory already, so no frame is too large to be held.
     let mut framer = Framer::new(stream.len());
     framer.push(Bytes::copy_from_slice(stream));
+    let mut frames = FrameFolding {
+        answer,
+        template: Template::default(),
+        has_ended: false,
+    };
     while let Some(run) = framer.next_run() {
         for frame in run.frames() {
-            see(frame)?;
+            frames.take(frame)?;
         }
     }
-    see(&framer.rest())?;
-    (step == Step::End).then_some(())
+    frames.take(&framer.rest())?;
+    frames.has_ended.then_some(())
+}
+
+struct FrameFolding<'a, A> {
+    answer: &'a mut A,
+    /// The last event that only added a text: most are followed by more of
+    /// their kind, which needn't be read.
+    template: Template,
+    has_ended: bool,
+}
+
+impl<A: Folding> FrameFolding<'_, A> {
+    fn take(&mut self, frame: &[u8]) -> Option<()> {
+        if !self.has_ended
+            && let Some(text) = self.template.text(frame)
+        {
+            let quoted = frame.get(text.start - 1..=text.end)?;
+            let quoted = simdutf8::basic::from_utf8(quoted).ok()?;
+            Scan::new(quoted).skip().ok()?;
+            return self.answer.take_text(&quoted[1..quoted.len() - 1]);
+        }
+        let fields = Fields::of(frame);
+        let bytes = fields.data.unwrap_or_default();
+        let data = simdutf8::basic::from_utf8(&bytes).ok()?;
+        if data.trim_ascii().is_empty() {
+            return Some(());
+        }
+        // OpenRouter ends Responses with chat's sentinel as well.
+        if self.has_ended {
+            return (data.trim_ascii() == "[DONE]").then_some(());
+        }
+        let step = self.answer.take(fields.event, data)?;
+        self.has_ended = step == Step::End;
+        match step {
+            Step::Text(text) if matches!(bytes, Cow::Borrowed(_)) => {
+                let start = text.as_ptr() as usize - frame.as_ptr() as usize;
+                self.template.learn(frame, start..start + text.len());
+            }
+            _ => self.template = Template::default(),
+        }
+        Some(())
+    }
 }
 
 /// Fuzz body: the first byte chooses the format; the rest is a stream. Panics

@@ -8,7 +8,7 @@ mod chat;
 mod messages;
 mod responses;
 mod scan;
-mod template;
+pub(super) mod template;
 
 pub(super) use chat::{FINISH_REASON, is_an_error};
 pub(super) use responses::incomplete_reason;
@@ -101,10 +101,10 @@ impl Watch {
     /// Takes the next frame, complete or (the last one of a stream) without
     /// its closing blank line.
     pub fn see(&mut self, frame: &[u8]) -> Seen {
-        if let Some(length) = self.template.text_len(frame) {
+        if let Some(text) = self.template.text(frame) {
             self.frames += 1;
             self.events += 1;
-            self.text += length;
+            self.text += text.len() as u64;
             return Seen {
                 content: true,
                 ..Seen::default()

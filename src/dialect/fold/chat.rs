@@ -1,10 +1,10 @@
 //! Chat and completions: the deltas of each choice become its `message`, or
 //! its `text`.
 
-use super::grown::Object;
-use super::{Step, each_event};
+use super::grown::{Object, is_name};
+use super::{Folding, Step, fold_into};
 use crate::dialect::json::elements;
-use crate::dialect::members::{Members, ObjectWriter, is_null, is_object};
+use crate::dialect::members::{Members, ObjectWriter, inside_quotes, is_null, is_object};
 use crate::dialect::watch::is_an_error;
 
 /// Which of the two formats: they share everything but where the text is.
@@ -15,25 +15,25 @@ pub(in crate::dialect) enum Form {
 }
 
 pub(super) fn fold(form: Form, stream: &[u8]) -> Option<Vec<u8>> {
-    let mut answer = Answer::default();
-    each_event(stream, |event, data| {
-        if data.trim_ascii() == "[DONE]" {
-            return Some(Step::End);
-        }
-        if event == Some(b"error") {
-            return None;
-        }
-        answer.take(form, &Members::of(data)?)
-    })?;
-    answer.finish(form)
+    let mut answer = Answer {
+        form,
+        head: Object::default(),
+        choices: Vec::new(),
+        last_text: None,
+    };
+    fold_into(&mut answer, stream)?;
+    answer.finish()
 }
 
 /// The answer so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Answer {
+    form: Form,
     /// Everything beside the choices.
     head: Object,
     choices: Vec<Choice>,
+    /// Where the last text went: the choice's place here, the field.
+    last_text: Option<(usize, Box<str>)>,
 }
 
 #[derive(Debug, Default)]
@@ -47,45 +47,78 @@ struct Choice {
 /// More choices than anybody asks for; they are searched one by one.
 const MOST_CHOICES: usize = 1024;
 
-impl Answer {
-    fn take(&mut self, form: Form, chunk: &Members<'_>) -> Option<Step> {
-        for (key, raw) in chunk.iter() {
+impl Folding for Answer {
+    fn take<'d>(&mut self, event: Option<&[u8]>, data: &'d str) -> Option<Step<'d>> {
+        if data.trim_ascii() == "[DONE]" {
+            return Some(Step::End);
+        }
+        if event == Some(b"error") {
+            return None;
+        }
+        let mut step = Step::More;
+        for (key, raw) in Members::of(data)?.iter() {
             match key {
                 "choices" if is_null(raw) => {}
                 "choices" => {
-                    let mut choices = elements(raw)?.into_iter();
-                    choices.try_for_each(|delta| self.add(&Members::of(delta)?))?;
+                    let choices = elements(raw)?;
+                    let is_only = choices.len() == 1;
+                    for choice in choices {
+                        let text = self.add(&Members::of(choice)?)?;
+                        if let Some(text) = text.filter(|_| is_only) {
+                            step = Step::Text(text);
+                        }
+                    }
                 }
                 "error" if is_an_error(raw) => return None,
                 // Random padding: OpenAI's, Mistral's.
                 "obfuscation" | "p" => {}
-                "object" => self.head.put(key, form.object()),
+                "object" => self.head.put(key, self.form.object()),
                 _ => self.head.set(key, raw)?,
             }
         }
-        Some(Step::More)
+        Some(step)
     }
 
-    fn add(&mut self, delta: &Members<'_>) -> Option<()> {
+    fn take_text(&mut self, text: &str) -> Option<()> {
+        let (at, key) = self.last_text.as_ref()?;
+        let choice = self.choices.get_mut(*at)?;
+        choice.message.add_text(key, text)
+    }
+}
+
+impl Answer {
+    /// Adds to a choice. Gives the text if that was all there was to add.
+    fn add<'d>(&mut self, delta: &Members<'d>) -> Option<Option<&'d str>> {
         let index = match delta.get("index") {
             None => 0,
             Some(index) => index.parse().ok()?,
         };
-        let choice = self.choice(index)?;
+        let at = self.choice(index)?;
+        let choice = &mut self.choices[at];
+        let mut text = None;
         for (key, raw) in delta.iter() {
             match key {
                 // Perplexity sends the message so far beside the delta.
                 "index" | "message" => {}
-                "delta" => choice.say(raw)?,
+                "delta" => text = choice.say(raw)?,
                 "text" => choice.rest.grow(key, raw)?,
                 "logprobs" => choice.rest.append(key, raw)?,
                 _ => choice.rest.set(key, raw)?,
             }
         }
-        Some(())
+        let is_all = ["text", "logprobs"]
+            .iter()
+            .all(|key| delta.get(key).is_none_or(is_null));
+        let (key, text) = match text.filter(|_| is_all) {
+            Some(found) => found,
+            None => return Some(None),
+        };
+        self.last_text = Some((at, key));
+        Some(Some(text))
     }
 
-    fn choice(&mut self, index: u64) -> Option<&mut Choice> {
+    /// Where the choice of that number is.
+    fn choice(&mut self, index: u64) -> Option<usize> {
         let found = self.choices.iter().position(|choice| choice.index == index);
         let at = found.unwrap_or(self.choices.len());
         if at == MOST_CHOICES {
@@ -97,10 +130,10 @@ impl Answer {
                 ..Choice::default()
             });
         }
-        self.choices.get_mut(at)
+        Some(at)
     }
 
-    fn finish(mut self, form: Form) -> Option<Vec<u8>> {
+    fn finish(mut self) -> Option<Vec<u8>> {
         if self.choices.is_empty() {
             return None;
         }
@@ -109,13 +142,13 @@ impl Answer {
         let mut out = Vec::with_capacity(1024);
         let mut whole = ObjectWriter::begin(&mut out);
         if !self.head.has("object") {
-            whole.raw("object", form.object());
+            whole.raw("object", self.form.object());
         }
         self.head.write_into(&mut whole);
         let choices = whole.key("choices");
         for (at, choice) in self.choices.iter_mut().enumerate() {
             choices.push(if at == 0 { b'[' } else { b',' });
-            choice.write(form, choices);
+            choice.write(self.form, choices);
         }
         choices.push(b']');
         // Last, where it is looked for first.
@@ -148,17 +181,28 @@ impl Answer {
 }
 
 impl Choice {
-    fn say(&mut self, delta: &str) -> Option<()> {
+    /// Adds a delta to the message. Gives the field and the text if that was
+    /// all there was to add.
+    fn say<'d>(&mut self, delta: &'d str) -> Option<Option<(Box<str>, &'d str)>> {
         if is_null(delta) {
-            return Some(());
+            return Some(None);
         }
+        let mut text = None;
+        let mut is_all = true;
         for (key, raw) in Members::of(delta)?.iter() {
             // Some servers number the delta as well as its choice.
-            if key != "index" {
-                self.message.grow(key, raw)?;
+            if key == "index" {
+                continue;
+            }
+            self.message.grow(key, raw)?;
+            match inside_quotes(raw) {
+                _ if is_null(raw) || is_name(key) => {}
+                Some("") => {}
+                Some(more) if text.is_none() => text = Some((key.into(), more)),
+                _ => is_all = false,
             }
         }
-        Some(())
+        Some(text.filter(|_| is_all))
     }
 
     fn write(&mut self, form: Form, out: &mut Vec<u8>) {

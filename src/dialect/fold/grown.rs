@@ -126,6 +126,11 @@ impl Object {
         self.grow_at(key, delta, 0)
     }
 
+    /// Adds a text, as escaped between its quotes, to `key`.
+    pub(super) fn add_text(&mut self, key: &str, text: &str) -> Option<()> {
+        self.entry(key)?.add_text(key, text)
+    }
+
     fn grow_at(&mut self, key: &str, delta: &str, depth: u32) -> Option<()> {
         if is_null(delta) || depth == DEEPEST || (is_name(key) && !is_array(delta)) {
             return self.set(key, delta);

@@ -1,31 +1,69 @@
 //! Messages: the events fill in the message that `message_start` opens.
 
-use super::grown::Object;
-use super::{Step, each_event};
+use super::grown::{Object, is_name};
+use super::{Folding, Step, fold_into};
 use crate::dialect::json::text;
 use crate::dialect::members::{Members, ObjectWriter, inside_quotes};
 
 pub(super) fn fold(stream: &[u8]) -> Option<Vec<u8>> {
-    let mut message = None;
-    each_event(stream, |event, data| {
+    let mut answer = Answer::default();
+    fold_into(&mut answer, stream)?;
+    answer.message?.finish()
+}
+
+/// What has come so far.
+#[derive(Debug, Default)]
+struct Answer {
+    message: Option<Message>,
+    /// Where the last text went: the block, the field.
+    last_text: Option<(usize, Box<str>)>,
+}
+
+impl Folding for Answer {
+    fn take<'d>(&mut self, event: Option<&[u8]>, data: &'d str) -> Option<Step<'d>> {
         let data = Members::of(data)?;
         let kind = data.text("type");
         let kind = match event {
             Some(name) => std::str::from_utf8(name).ok()?,
             None => kind.as_deref()?,
         };
-        match (kind, &mut message) {
-            ("error", _) => return None,
-            ("message_start", None) => message = Some(Message::opened(&data)?),
-            ("message_start", Some(_)) => return None,
+        match (kind, &mut self.message) {
+            ("error", _) | ("message_start", Some(_)) => return None,
+            ("message_start", None) => self.message = Some(Message::opened(&data)?),
             ("ping", _) => {}
             (_, None) => return None,
             ("message_stop", Some(_)) => return Some(Step::End),
+            ("content_block_delta", Some(message)) => {
+                let at = index_of(&data)?;
+                let delta = data.get("delta").and_then(Members::of)?;
+                message.blocks.get_mut(at)?.grow(&delta)?;
+                if let Some((key, text)) = only_text(&delta) {
+                    self.last_text = Some((at, key.into()));
+                    return Some(Step::Text(text));
+                }
+            }
             (kind, Some(message)) => message.take(kind, &data)?,
         }
         Some(Step::More)
-    })?;
-    message?.finish()
+    }
+
+    fn take_text(&mut self, text: &str) -> Option<()> {
+        let (at, key) = self.last_text.as_ref()?;
+        let block = self.message.as_mut()?.blocks.get_mut(*at)?;
+        match &**key {
+            "partial_json" => block.input.push_str(text),
+            key => block.fields.add_text(key, text)?,
+        }
+        Some(())
+    }
+}
+
+/// The field and the text of a delta that has nothing else but its type.
+fn only_text<'a, 'd>(delta: &'a Members<'d>) -> Option<(&'a str, &'d str)> {
+    let mut fields = delta.iter().filter(|(key, _)| *key != "type");
+    let (key, raw) = fields.next()?;
+    let text = inside_quotes(raw).filter(|text| !text.is_empty() && !is_name(key))?;
+    fields.next().is_none().then_some((key, text))
 }
 
 /// The message so far.
@@ -63,7 +101,7 @@ impl Message {
         })
     }
 
-    /// Takes an event between the first and the last. Those that aren't known
+    /// Takes any other event between the first and the last. Those that aren't known
     /// are passed over, as the protocol demands.
     fn take(&mut self, kind: &str, event: &Members<'_>) -> Option<()> {
         match kind {
@@ -75,10 +113,6 @@ impl Message {
                     input: String::new(),
                 });
                 is_next.then_some(())
-            }
-            "content_block_delta" => {
-                let delta = event.get("delta").and_then(Members::of)?;
-                self.blocks.get_mut(index_of(event)?)?.grow(&delta)
             }
             "message_delta" => self.conclude(event),
             _ => Some(()),

@@ -1,14 +1,25 @@
 //! Responses: the terminal event has the whole response in it.
 
-use super::{Step, each_event};
+use super::{Folding, Step, fold_into};
 use crate::dialect::json::says_something;
 use crate::dialect::members::{Members, ObjectWriter, is_object};
 
 pub(super) fn fold(stream: &[u8]) -> Option<Vec<u8>> {
-    let mut whole = None;
-    // What was done, by its place in the output.
-    let mut items = Vec::new();
-    each_event(stream, |event, data| {
+    let mut answer = Answer::default();
+    fold_into(&mut answer, stream)?;
+    answer.items.sort_by_key(|(index, _)| *index);
+    complete(answer.whole?, &answer.items)
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    whole: Option<String>,
+    /// What is done, by its place in the output.
+    items: Vec<(usize, String)>,
+}
+
+impl Folding for Answer {
+    fn take<'d>(&mut self, event: Option<&[u8]>, data: &'d str) -> Option<Step<'d>> {
         let kind;
         let name = match event {
             Some(name) => std::str::from_utf8(name).ok()?,
@@ -20,22 +31,25 @@ pub(super) fn fold(stream: &[u8]) -> Option<Vec<u8>> {
         match name {
             "response.output_item.done" => {
                 let done = Members::of(data)?;
-                let index: usize = done.get("output_index")?.parse().ok()?;
-                items.push((index, done.get("item")?.to_owned()));
+                let index = done.get("output_index")?.parse().ok()?;
+                self.items.push((index, done.get("item")?.to_owned()));
             }
             "response.completed" | "response.incomplete" => {
                 let terminal = Members::of(data)?;
                 let response = terminal.get("response").filter(|raw| is_object(raw))?;
-                whole = Some(response.to_owned());
+                self.whole = Some(response.to_owned());
                 return Some(Step::End);
             }
             "error" | "response.failed" => return None,
             _ => {}
         }
         Some(Step::More)
-    })?;
-    items.sort_by_key(|(index, _)| *index);
-    complete(whole?, &items)
+    }
+
+    /// Texts are all in the terminal event again.
+    fn take_text(&mut self, _: &str) -> Option<()> {
+        None
+    }
 }
 
 /// The response itself, unless its server leaves out the output it has sent

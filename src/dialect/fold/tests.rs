@@ -418,3 +418,99 @@ fn what_is_not_a_complete_stream_is_not_folded() {
         assert_eq!(fold(*format, stream.as_bytes()), None, "{stream}");
     }
 }
+
+/// Events alike but for their text are taken without being read; a comment's
+/// line in each makes that impossible.
+#[test]
+fn events_that_are_not_read_add_the_same() {
+    let texts = [
+        "a",
+        r"\n\u00e9",
+        "é\"}",
+        r"\\",
+        "",
+        r"\ud83d",
+        r"\ude00",
+        "z",
+    ];
+    let chat = |delta: &str| {
+        let events: Vec<String> = texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| {
+                format!(
+                    r#"{{"id":"c","choices":[{{"index":0,"delta":{}}}],"obfuscation":"{}"}}"#,
+                    delta.replace('$', &text.replace("é\"}", r#"é\"}"#)),
+                    "x".repeat(at)
+                )
+            })
+            .collect();
+        let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
+        events.push("[DONE]");
+        stream(&events)
+    };
+    let message = |delta: &str| {
+        let mut events = vec![
+            START.to_owned(),
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#
+                .to_owned(),
+        ];
+        for (at, text) in texts.iter().enumerate() {
+            events.push(format!(
+                r#"{{"type":"content_block_delta","index":0,"delta":{}{}}}"#,
+                delta.replace('$', &text.replace("é\"}", r#"é\"}"#)),
+                " ".repeat(at)
+            ));
+        }
+        events.extend([DELTA.to_owned(), STOP.to_owned()]);
+        stream(&events.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let rows = [
+        (Format::Chat, chat(r#"{"content":"$"}"#)),
+        (
+            Format::Chat,
+            chat(r#"{"role":"assistant","content":"","reasoning":"$"}"#),
+        ),
+        (Format::Chat, chat(r#"{"content":"$","reasoning":"x"}"#)),
+        (Format::Chat, chat(r#"{"role":"$"}"#)),
+        (
+            Format::Chat,
+            chat(r#"{"tool_calls":[{"index":0,"function":{"arguments":"$"}}]}"#),
+        ),
+        (
+            Format::Chat,
+            chat(r#"{"content":"$","annotations":[{"a":1}]}"#),
+        ),
+        (
+            Format::Messages,
+            message(r#"{"type":"text_delta","text":"$"}"#),
+        ),
+        (
+            Format::Messages,
+            message(r#"{"type":"x_delta","name":"$"}"#),
+        ),
+        (
+            Format::Messages,
+            message(r#"{"type":"x_delta","text":"$","n":"a"}"#),
+        ),
+    ];
+    for (format, stream) in rows {
+        let mut at = 0;
+        let read: String = stream
+            .split_inclusive("\n\n")
+            .map(|frame| {
+                at += 1;
+                format!(": {at}\n{frame}")
+            })
+            .collect();
+        let whole = fold(format, stream.as_bytes());
+        assert!(whole.is_some(), "{stream}");
+        assert_eq!(whole, fold(format, read.as_bytes()), "{stream}");
+    }
+    let cut = stream(&[
+        r#"{"choices":[{"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"\x"}}]}"#,
+        "[DONE]",
+    ]);
+    assert_eq!(fold(Format::Chat, cut.as_bytes()), None);
+}

@@ -24,7 +24,7 @@ const TRIES: u8 = 16;
 
 /// What the last delta looked like.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Template {
+pub(crate) struct Template {
     bytes: Vec<u8>,
     /// Where each piece ends in `bytes`; those not used are empty.
     ends: [usize; PIECES],
@@ -33,9 +33,9 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// The length of the text in `frame`, if but for its text (which is not
-    /// empty) it is the delta that was learned.
-    pub(super) fn text_len(&mut self, frame: &[u8]) -> Option<u64> {
+    /// Where the text in `frame` lies, between its quotes, if but for its text
+    /// (which is not empty) it is the delta that was learned.
+    pub(crate) fn text(&mut self, frame: &[u8]) -> Option<Range<usize>> {
         let opening = self.bytes.get(..self.ends[0]).filter(|it| !it.is_empty())?;
         let rest = frame.strip_prefix(opening)?;
         let length = string_len(rest);
@@ -46,11 +46,12 @@ impl Template {
                 .strip_prefix(&self.bytes[piece[0]..piece[1]])?;
         }
         self.tries = 0;
-        (rest.is_empty() && length > 0).then_some(length as u64)
+        let start = self.ends[0];
+        (rest.is_empty() && length > 0).then_some(start..start + length)
     }
 
     /// Learns `frame`, a delta with its text at `text`.
-    pub(super) fn learn(&mut self, frame: &[u8], text: Range<usize>) {
+    pub(crate) fn learn(&mut self, frame: &[u8], text: Range<usize>) {
         if self.tries >= TRIES || frame.len() > 4096 {
             self.bytes = Vec::new();
             self.ends = [0; PIECES];
@@ -114,6 +115,11 @@ mod tests {
 
     static TEXT: Key = key!("text");
 
+    fn len(template: &mut Template, frame: &str) -> Option<u64> {
+        let text = template.text(frame.as_bytes())?;
+        Some(text.len() as u64)
+    }
+
     #[test]
     fn deltas_are_recognised_by_their_last() {
         let rows: [(&str, &str, Option<u64>); 12] = [
@@ -148,11 +154,11 @@ mod tests {
         ];
         for (first, second, length) in rows {
             let mut template = Template::default();
-            assert_eq!(template.text_len(first.as_bytes()), None);
+            assert_eq!(len(&mut template, first), None);
             let text = TEXT.text_span(first.as_bytes()).unwrap();
             template.learn(first.as_bytes(), text);
-            assert_eq!(template.text_len(first.as_bytes()), Some(1), "{first}");
-            assert_eq!(template.text_len(second.as_bytes()), length, "{second}");
+            assert_eq!(len(&mut template, first), Some(1), "{first}");
+            assert_eq!(len(&mut template, second), length, "{second}");
         }
     }
 
@@ -161,7 +167,7 @@ mod tests {
         let mut template = Template::default();
         for id in 0..100 {
             let frame = format!("{{\"id\":{id},\"text\":\"a\"}}");
-            assert_eq!(template.text_len(frame.as_bytes()), None);
+            assert_eq!(len(&mut template, &frame), None);
             template.learn(frame.as_bytes(), TEXT.text_span(frame.as_bytes()).unwrap());
         }
         assert!(template.bytes.is_empty());
