@@ -11,6 +11,7 @@ mod encode;
 mod framing;
 mod fuzz;
 mod head;
+mod known;
 mod reading;
 mod upload;
 

@@ -28,7 +28,7 @@ pub(super) enum Parsed {
 }
 
 /// The head of an answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) response: Response<()>,
     /// How its body is told from what follows.

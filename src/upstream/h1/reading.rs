@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::Response;
 
 use super::framing::Decoder;
-use super::head::{self, Parsed};
+use super::head::Parsed;
+use super::known;
 use super::{MAX_HEAD, Malformed};
 
 /// An answer whose head has not come yet.
@@ -66,7 +67,7 @@ fn begin(bytes: &mut [u8], to_head: bool) -> Result<(usize, Option<Begun>), Malf
     let mut skipped = 0;
     loop {
         let left = &mut bytes[skipped..];
-        match head::parse(left, to_head)? {
+        match known::parse(left, to_head)? {
             Parsed::Partial => {
                 too_large(left.len())?;
                 return Ok((skipped, None));
