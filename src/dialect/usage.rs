@@ -128,12 +128,15 @@ impl Wire {
                         "completion_tokens_details" => &mut wire.completion_tokens_details,
                         "input_tokens_details" => &mut wire.input_tokens_details,
                         "output_tokens_details" => &mut wire.output_tokens_details,
-                        _ => return scan.skip().map(drop),
+                        _ => return pass(scan),
                     };
-                    return once(details, Details::take(scan)?);
+                    return match Details::take(scan)? {
+                        Some(said) => once(details, said),
+                        None => Ok(()),
+                    };
                 }
             };
-            once(count, said(scan)?)
+            note(scan, count)
         })?;
         Ok(wire)
     }
@@ -160,31 +163,43 @@ impl Details {
                 "cache_write_tokens" => &mut details.cache_write_tokens,
                 "reasoning_tokens" => &mut details.reasoning_tokens,
                 "thinking_tokens" => &mut details.thinking_tokens,
-                _ => return scan.skip().map(drop),
+                _ => return pass(scan),
             };
-            once(count, said(scan)?)
+            note(scan, count)
         })?;
         Ok(Some(details))
     }
 }
 
-/// Takes a count; a null says nothing.
+/// Takes a count into `slot`; a null says nothing.
 #[inline]
-fn said(scan: &mut Scan<'_>) -> Result<Option<u64>, Invalid> {
+fn note(scan: &mut Scan<'_>, slot: &mut Option<u64>) -> Result<(), Invalid> {
+    let number = match scan.whole_number() {
+        Some(number) => number,
+        None => match scan.skip()? {
+            "null" => return Ok(()),
+            raw => count(raw),
+        },
+    };
+    once(slot, number)
+}
+
+/// Passes what is not looked for, most often a count as well.
+#[inline]
+fn pass(scan: &mut Scan<'_>) -> Result<(), Invalid> {
     match scan.whole_number() {
-        Some(number) => Ok(Some(number)),
-        None => Ok(Some(scan.skip()?).filter(|raw| *raw != "null").map(count)),
+        Some(_) => Ok(()),
+        None => scan.skip().map(drop),
     }
 }
 
 /// Puts what was said where nothing was said before.
 #[inline]
-fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Invalid> {
-    if slot.is_some() && value.is_some() {
-        return Err(Invalid);
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Invalid> {
+    match slot.replace(value) {
+        Some(_) => Err(Invalid),
+        None => Ok(()),
     }
-    *slot = value.or(slot.take());
-    Ok(())
 }
 
 #[cfg(test)]
