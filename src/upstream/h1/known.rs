@@ -299,6 +299,30 @@ mod tests {
     }
 
     #[test]
+    fn whatever_byte_is_another_it_is_never_misread() {
+        let parsed = head::parse(FIRST.as_bytes(), false).unwrap();
+        let mut all = Vec::new();
+        remember(&mut all, FIRST.as_bytes(), &parsed);
+        let mut known = 0;
+        for at in 0..FIRST.len() {
+            for byte in *b"\0\t\n\r :,+0a\x7f\xff" {
+                for end in [at, at + 1] {
+                    let mut text = FIRST.as_bytes().to_vec();
+                    text.splice(at..end, [byte]);
+                    let Some((length, head)) = recall(&mut all, &text) else {
+                        continue;
+                    };
+                    known += 1;
+                    let read = Parsed::Final(length, head);
+                    let parsed = head::parse(&text, false).unwrap();
+                    assert_eq!(format!("{read:?}"), format!("{parsed:?}"), "{text:?}");
+                }
+            }
+        }
+        assert!(known > 100, "{known}");
+    }
+
+    #[test]
     fn only_usual_heads_are_remembered() {
         for (text, known) in [
             (
