@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,9 +16,11 @@ use http::StatusCode;
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong with one request. One word wide, so that `Result` stays
-/// small on the happy path.
+/// small on the happy path. A copy is for another caller of the same call.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
     origin: Origin,
@@ -29,7 +32,7 @@ struct Inner {
     allow: Option<&'static str>,
     /// What to tell a caller who may try again.
     retry_after: Option<Duration>,
-    source: Option<Source>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What happened.
@@ -126,7 +129,7 @@ impl Error {
     /// Keeps what lies behind it, for the log.
     #[must_use]
     pub fn because(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
