@@ -59,8 +59,23 @@ impl<K: Clone + Eq + Hash, H, F: Clone> Flights<K, H, F> {
 
     /// Joins the flight for `key`, or starts it.
     pub fn join(&self, key: K) -> Joined<K, H, F> {
+        self.board(key, true)
+    }
+
+    /// Starts a flight for `key` whatever is under way: one whose answer must
+    /// not be older than this. Who comes later joins it instead of the other.
+    pub fn lead(&self, key: K) -> Joined<K, H, F> {
+        self.board(key, false)
+    }
+
+    /// A reader of the flight for `key`, if there is one.
+    pub fn follow(&self, key: &K) -> Option<Replay<H, F>> {
+        self.table.shard(key).lock().get(key).and_then(Log::join)
+    }
+
+    fn board(&self, key: K, may_follow: bool) -> Joined<K, H, F> {
         let mut shard = self.table.shard(&key).lock();
-        if let Some(replay) = shard.get(&key).and_then(Log::join) {
+        if may_follow && let Some(replay) = shard.get(&key).and_then(Log::join) {
             return Joined::Follow(replay);
         }
         let (recorder, replay) = recording(self.table.limit);
