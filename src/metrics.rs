@@ -6,6 +6,7 @@
 //! have one and begin with `nowait_` elsewhere.
 
 pub mod cache;
+pub mod saved;
 
 use std::fmt;
 use std::sync::Arc;
@@ -164,6 +165,8 @@ pub struct Metrics {
     tls: Histograms<UpstreamLabels>,
     reloads: Family<ResultLabels, Counter>,
     cache: cache::Families,
+    /// What sharing answers has saved.
+    pub saved: saved::Saved,
     /// Requests accepted and not yet ended, streams included.
     pub in_flight: Gauge,
     /// Callers' connections open now.
@@ -227,6 +230,7 @@ impl Metrics {
             tls: declare.seconds("nowait_tls", "TLS handshakes", PHASE_BUCKETS),
             reloads: declare.one("nowait_reloads", "Configuration reloads by result: applied, refused"),
             cache: cache::Families::declare(&mut declare),
+            saved: saved::Saved::declare(&mut declare),
             in_flight: declare.one("nowait_requests_in_flight", "Requests accepted and not yet ended"),
             callers: declare.one("nowait_caller_connections", "Callers' connections open now"),
             lines_dropped: declare.one("nowait_access_lines_dropped", "Access log lines lost because their reader stopped"),
