@@ -7,14 +7,18 @@
 //! dialect. A [`Gateway`] is one immutable snapshot of a configuration: a
 //! reload replaces it and never tears a request.
 
+mod asked;
 pub mod attempt;
 pub mod auth;
 mod batch;
 mod call;
+mod directives;
 pub mod drain;
+mod embed;
 mod encoding;
 pub mod endpoint;
 mod events;
+mod flight;
 mod generate;
 mod headers;
 pub mod intake;
@@ -22,9 +26,12 @@ pub mod ledger;
 pub mod models;
 mod plain;
 pub mod plan;
+mod purge;
 mod raw;
 mod relay;
 pub mod reply;
+mod share;
+mod terms;
 mod upload;
 
 use std::fmt;
@@ -35,26 +42,31 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header, request, response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use self::attempt::Limits;
+use self::asked::{Asked, Source};
+use self::attempt::{Attempt, Limits};
 use self::auth::{Tenant, Tenants};
+use self::directives::Directives;
 use self::drain::Drain;
+use self::embed::Gathering;
 use self::endpoint::{Endpoint, Flavour};
+use self::flight::Flights;
 use self::headers::Mentions;
 use self::intake::{Patience, Within};
 use self::ledger::Ledger;
 use self::models::Catalogue;
 use self::plan::{Callee, Routes};
-use self::relay::{Form, Relay};
 use self::reply::{Answered, Reply};
+use crate::cache::Store;
+use crate::cache::stored::LARGEST_BODY;
 use crate::config::Config;
 use crate::error::{Error, Kind};
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
-use crate::upstream::{self, Body};
+use crate::upstream::Body;
 
 /// The running process, whatever its configuration is at the moment.
 pub struct Instance {
@@ -70,6 +82,10 @@ pub struct Instance {
     pub drain: Drain,
     /// What providers have said they serve.
     pub catalogue: Catalogue,
+    /// The calls under way that others may join.
+    flights: Flights,
+    /// Calls for embeddings that travel together.
+    gathering: Gathering,
     /// The name of a caller without a key.
     nobody: Arc<str>,
 }
@@ -87,6 +103,8 @@ impl Instance {
             log,
             drain: Drain::default(),
             catalogue: Catalogue::default(),
+            flights: Flights::new(LARGEST_BODY),
+            gathering: Gathering::new(),
             nobody: "-".into(),
         })
     }
@@ -109,14 +127,22 @@ pub struct Gateway {
     pub tenants: Tenants,
     /// Where calls go.
     pub routes: Routes,
+    /// What was answered before.
+    pub cache: Arc<Store>,
     /// The process it runs in.
     pub instance: Arc<Instance>,
 }
 
 impl Gateway {
     /// A gateway of `config`, whose providers can be called as `callees`.
-    pub fn new(config: Config, callees: Vec<Arc<Callee>>, instance: Arc<Instance>) -> Self {
+    pub fn new(
+        config: Config,
+        callees: Vec<Arc<Callee>>,
+        cache: Arc<Store>,
+        instance: Arc<Instance>,
+    ) -> Self {
         Self {
+            cache,
             tenants: Tenants::new(&config),
             routes: Routes::new(&config, callees),
             config,
@@ -202,12 +228,6 @@ impl Gateway {
         // All but the plain path are boxed, so that the room of the largest is
         // not set aside for every call that waits.
         match endpoint {
-            Endpoint::Call(_) | Endpoint::Generate(_) | Endpoint::Batch
-                if mentions.cache_control && headers::wants_only_cached(&caller.headers) =>
-            {
-                intake::decline(&mut body, &caller.headers).await;
-                Err(not_cached())
-            }
             Endpoint::Call(format) => {
                 let body = self.read(&mut body, &caller, ledger).await?;
                 call::answer(self, caller, format, None, body, ledger).await
@@ -223,6 +243,14 @@ impl Gateway {
             Endpoint::Batch => {
                 let body = self.read(&mut body, &caller, ledger).await?;
                 Box::pin(batch::answer(self, caller, &body, ledger)).await
+            }
+            Endpoint::Purge => {
+                if let Err(error) = caller.tenant.must_be_admin() {
+                    intake::decline(&mut body, &caller.headers).await;
+                    return Err(error);
+                }
+                let body = self.read(&mut body, &caller, ledger).await?;
+                Box::pin(purge::answer(self, &caller, &body)).await
             }
             Endpoint::Models => {
                 let dialect = endpoint::spoken_by(&caller.headers);
@@ -254,7 +282,7 @@ impl Gateway {
     }
 
     async fn generate(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         flavour: Flavour,
         body: &[u8],
@@ -292,20 +320,20 @@ impl Gateway {
         callee: &Arc<Callee>,
         request: Request<Body>,
         limits: Limits,
-        ledger: &mut Ledger,
+        request_id: &HeaderValue,
+        attempt: &mut Attempt,
     ) -> Result<Asked, Error> {
         let asked = Instant::now();
-        ledger.planned(asked);
         let drain = &self.instance.drain;
-        let response = attempt::send(callee, request, &limits, asked, drain, ledger).await?;
+        let response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
         let (mut head, body) = response.into_parts();
-        headers::incoming(&mut head.headers, ledger);
+        headers::incoming(&mut head.headers, request_id, attempt);
         Ok(Asked {
             head,
-            body,
+            body: Source::Upstream(body),
             limits,
-            sent: ledger.timing.sent_at.unwrap_or(asked),
-            came: ledger.timing.head_at.unwrap_or(asked),
+            sent: attempt.timing.sent_at.unwrap_or(asked),
+            came: attempt.timing.head_at.unwrap_or(asked),
             callee: Arc::clone(callee),
             instance: Arc::clone(&self.instance),
         })
@@ -342,7 +370,7 @@ fn draining() -> Error {
 fn not_cached() -> Error {
     Error::new(
         Kind::NotCached,
-        "the call says only-if-cached and nothing is cached: this version has no cache",
+        "the call says only-if-cached and its answer is not kept: send it without, to have it asked for",
     )
 }
 
@@ -355,6 +383,8 @@ pub struct Caller {
     pub headers: HeaderMap,
     /// The query, without its question mark.
     pub query: Option<String>,
+    /// What it says of kept answers.
+    directives: Directives,
     /// The deadlines it set.
     pub patience: Patience,
     /// Whether it takes trailers.
@@ -363,6 +393,11 @@ pub struct Caller {
 
 impl Caller {
     fn new(head: request::Parts, mentions: Mentions, tenant: Tenant) -> Result<Self, Error> {
+        let directives = if mentions.cache {
+            Directives::of(&head.headers)?
+        } else {
+            Directives::default()
+        };
         let patience = if mentions.patience {
             Patience::of(&head.headers)?
         } else {
@@ -370,6 +405,7 @@ impl Caller {
         };
         Ok(Self {
             tenant,
+            directives,
             patience,
             takes_trailers: head.version == Version::HTTP_2
                 || (mentions.te && headers::takes_trailers(&head.headers)),
@@ -384,45 +420,10 @@ impl Caller {
             tenant: gateway.tenants.nobody(),
             headers: HeaderMap::new(),
             query: None,
+            directives: Directives::default(),
             patience: Patience::default(),
             takes_trailers: false,
         }
-    }
-}
-
-/// A call that has begun to answer.
-struct Asked {
-    head: response::Parts,
-    body: upstream::Incoming,
-    limits: Limits,
-    /// When the call went upstream.
-    sent: Instant,
-    /// When the head came.
-    came: Instant,
-    callee: Arc<Callee>,
-    instance: Arc<Instance>,
-}
-
-impl Asked {
-    fn is_event_stream(&self) -> bool {
-        self.head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.as_bytes().get(.."text/event-stream".len()))
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    }
-
-    /// Its body, to be passed on as `form`.
-    fn relay(self, form: Form, takes_trailers: bool) -> Relay {
-        Relay::new(
-            self.body,
-            form,
-            self.callee,
-            self.instance,
-            self.limits,
-            (self.sent, self.came),
-            takes_trailers,
-        )
     }
 }
 

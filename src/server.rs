@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::assemble::{Parts, callees};
 use self::connection::Connections;
+use crate::cache::Store;
 use crate::config::{Args, AuthMode, Config, Environment, reload};
 use crate::gateway::{Gateway, Instance};
 use crate::metrics::Metrics;
@@ -92,7 +93,12 @@ impl Running {
         let parts = Parts::new(&config, Cores::new(count));
         let instance = Instance::new(metrics, log);
         let callees = callees(&config, &parts, None, &instance);
-        let gateway = Gateway::new(config, callees, Arc::clone(&instance));
+        let cache = Arc::new(Store::open(
+            &config.cache,
+            &config.tls,
+            instance.metrics.cache(),
+        )?);
+        let gateway = Gateway::new(config, callees, cache, Arc::clone(&instance));
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(gateway),
             connections: Connections::default(),
@@ -288,7 +294,8 @@ fn replace(shared: &Shared, config: Config) -> Result<(), String> {
         shared.tls.store(acceptor.map(Arc::new));
     }
     let callees = callees(&config, &shared.parts, Some(&old), &shared.instance);
-    let gateway = Gateway::new(config, callees, Arc::clone(&shared.instance));
+    let cache = assemble::cache(&config, &old).map_err(|error| format!("the cache: {error}"))?;
+    let gateway = Gateway::new(config, callees, cache, Arc::clone(&shared.instance));
     assemble::warm(&gateway);
     shared.current.store(Arc::new(gateway));
     assemble::retire(&old, &shared.current.load());

@@ -7,16 +7,36 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::time::{Instant, sleep_until};
 
 use super::drain::Drain;
 use super::intake::Patience;
-use super::ledger::Ledger;
 use super::plan::Callee;
 use crate::config::Timeouts;
+use crate::dialect::{Finish, Usage};
 use crate::error::{Error, Kind};
-use crate::upstream::{self, Body, Fault, FaultKind, Incoming};
+use crate::upstream::{self, Body, Fault, FaultKind, Incoming, Timing};
+
+/// One try, as far as it has come: what the books of a call say of it, or those
+/// of a flight that makes the call for several callers.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt {
+    /// The connection's part of the waterfall.
+    pub timing: Timing,
+    /// Looking for a kept answer beyond this process.
+    pub cache: Duration,
+    /// Waiting for anything upstream, until the reply's head.
+    pub waited: Duration,
+    /// When the first content was seen.
+    pub first_content: Option<Instant>,
+    /// Tokens.
+    pub usage: Option<Usage>,
+    /// Why the generation ended.
+    pub finish: Option<Finish>,
+    /// The provider's own id of the answer's request.
+    pub upstream_request_id: Option<HeaderValue>,
+}
 
 /// How long one call may take, and what each bound is called.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +62,9 @@ pub enum Span {
     /// The same with a body that streams up: how long that takes, and so when
     /// an answer may be expected, is the caller's affair.
     Upload,
+    /// An answer that another task brings: the bounds of upstream are that
+    /// one's affair, this caller's own patience is left.
+    Shared,
 }
 
 impl Limits {
@@ -62,6 +85,33 @@ impl Limits {
         self
     }
 
+    /// The bounds of a flight begun for this call: the configured ones, and more
+    /// time where this caller gives more. Who has less leaves by itself.
+    pub fn of_flight(&self) -> Self {
+        let total = self.patience.total;
+        Self {
+            started: Instant::now(),
+            patience: Patience {
+                total: total.filter(|total| *total > self.timeouts.total),
+                head: None,
+            },
+            ..*self
+        }
+    }
+
+    /// The bounds of reading what a flight brings.
+    pub fn of_reader(&self) -> Self {
+        Self {
+            kind: Span::Shared,
+            ..*self
+        }
+    }
+
+    /// Whether the call's time is over.
+    pub fn is_over(&self) -> bool {
+        self.deadline().is_some_and(|at| at <= Instant::now())
+    }
+
     /// When the whole call must be over. A raw transfer has no such time
     /// unless its caller sets one.
     pub fn deadline(&self) -> Option<Instant> {
@@ -76,7 +126,7 @@ impl Limits {
 
     /// When the head of the answer is late, and the error that says so. `sent`
     /// is when the call went upstream.
-    fn head(&self, sent: Instant) -> Option<(Instant, Bound)> {
+    pub fn head(&self, sent: Instant) -> Option<(Instant, Bound)> {
         let first = (self.kind == Span::Stream)
             .then_some((sent + self.timeouts.first_token, Bound::FirstToken));
         let head = self
@@ -106,6 +156,9 @@ impl Limits {
     /// something last came, `sent` when the call went upstream, `content`
     /// whether any content has come.
     pub fn next(&self, last: Instant, sent: Instant, content: bool) -> (Instant, Bound) {
+        if self.kind == Span::Shared {
+            return (self.started + self.total(), Bound::Total);
+        }
         let piece = if self.kind == Span::Stream && !content {
             (sent + self.timeouts.first_token, Bound::FirstToken)
         } else {
@@ -185,22 +238,22 @@ pub async fn send(
     limits: &Limits,
     asked: Instant,
     drain: &Drain,
-    ledger: &mut Ledger,
+    attempt: &mut Attempt,
 ) -> Result<Response<Incoming>, Error> {
     let bound = limits.head(asked);
     let waits = upstream::Limits {
         connect: limits.timeouts.connect,
         deadline: bound.map_or_else(|| asked + limits.timeouts.total, |(at, _)| at),
     };
-    let sent = callee.upstream.send(request, &mut ledger.timing, waits);
+    let sent = callee.upstream.send(request, &mut attempt.timing, waits);
     let outcome = tokio::select! {
         biased;
         outcome = sent => outcome.map_err(|fault| refused(&fault, callee, limits, bound)),
         () = until(bound.map(|(at, _)| at)) => Err(late(limits, bound, callee)),
         () = drain.over() => Err(drained()),
     };
-    let heard = ledger.timing.head_at.filter(|_| outcome.is_ok());
-    ledger.waited += heard.unwrap_or_else(Instant::now) - asked;
+    let heard = attempt.timing.head_at.filter(|_| outcome.is_ok());
+    attempt.waited += heard.unwrap_or_else(Instant::now) - asked;
     outcome
 }
 

@@ -146,6 +146,11 @@ impl Tenant {
         }
     }
 
+    /// Whether that header holds a gateway key, and so stays here.
+    pub fn is_carried_in(&self, name: &HeaderName) -> bool {
+        self.carried_in.contains(name)
+    }
+
     /// Takes the gateway key out of headers that travel on.
     pub fn strip(&self, headers: &mut HeaderMap) {
         for name in &self.carried_in {

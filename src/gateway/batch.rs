@@ -89,7 +89,7 @@ async fn whole(
         }
     }
     // What of it was the gateway's own is in the items' lines.
-    ledger.waited += asked.elapsed();
+    ledger.attempt.waited += asked.elapsed();
     let mut out = b"{\"responses\":[".to_vec();
     for (index, answer) in answers.iter().flatten().enumerate() {
         if index > 0 {

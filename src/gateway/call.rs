@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
 use super::encoding::Coding;
@@ -14,8 +15,11 @@ use super::ledger::Ledger;
 use super::plan::{Callee, Plan, Target};
 use super::relay::Form;
 use super::reply::{Answered, Body};
+use super::share::{Call, Wants};
+use super::terms::Asking;
 use super::{Asked, Caller, Gateway};
-use crate::config::Timeouts;
+use crate::cache::Form as Kept;
+use crate::config::{Share, Timeouts};
 use crate::dialect::peek::{self, Peek, peek};
 use crate::dialect::{Format, answer};
 use crate::error::{Error, Kind};
@@ -25,7 +29,7 @@ use crate::upstream;
 /// Answers a call whose model decides who is asked, or one addressed to
 /// `provider` by its path.
 pub(super) async fn answer(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     mut caller: Caller,
     format: Format,
     provider: Option<&str>,
@@ -41,11 +45,27 @@ pub(super) async fn answer(
     ledger.aim(target);
     ledger.streamed = peek.stream && format.streams();
 
-    let hide_usage = ledger.streamed
+    let asks_usage = ledger.streamed
         && format == Format::Chat
         && !peek.include_usage
         && target.callee.provider.stream_usage == StreamUsage::Ask;
-    let body = if hide_usage {
+    let wants = Wants {
+        form: match ledger.streamed {
+            true => Kept::Stream,
+            false => Kept::Whole,
+        },
+        usage: peek.include_usage,
+    };
+    let asking = Asking {
+        format,
+        target,
+        query: caller.query.as_deref(),
+        body: &body,
+        share: route.share,
+        tells_usage: wants.tells_usage(format) || asks_usage,
+    };
+    let terms = asking.terms(gateway, &caller);
+    let sent = if asks_usage {
         peek::ask_usage(&body, &peek, route.rename.then_some(&target.model)).into()
     } else {
         match &peek.model {
@@ -53,18 +73,32 @@ pub(super) async fn answer(
                 let pieces = peek::splice(&body, field.span.clone(), &target.model);
                 upstream::Body::Spliced(Box::new(pieces))
             }
-            _ => body.into(),
+            _ => body.clone().into(),
         }
     };
-    let request = request(gateway, &mut caller, &target.callee, format, body, ledger);
+    let inputs = match format {
+        Format::Embeddings => asking.inputs(gateway, &caller, &sent, terms.is_some()),
+        _ => None,
+    };
     let span = if ledger.streamed {
         Span::Stream
     } else {
         Span::Whole
     };
-    let limits = Limits::new(ledger.started, route.timeouts, caller.patience, span);
-    let asked = gateway.ask(&target.callee, request, limits, ledger).await?;
+    let call = Call {
+        gateway,
+        target,
+        format,
+        directives: caller.directives,
+        wants,
+        limits: Limits::new(ledger.started, route.timeouts, caller.patience, span),
+    };
+    ledger.planned(Instant::now());
+    let make =
+        |ledger: &Ledger| request(gateway, &mut caller, &target.callee, format, sent, ledger);
+    let asked = call.begin(terms, inputs, make, ledger).await?;
     if ledger.streamed && asked.is_event_stream() && asked.head.status.is_success() {
+        let hide_usage = asks_usage || (ledger.shared.is_anothers() && !wants.tells_usage(format));
         return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
     }
     ledger.streamed = false;
@@ -75,6 +109,8 @@ pub(super) async fn answer(
 struct Route {
     target: Arc<Target>,
     timeouts: Timeouts,
+    /// Which of its calls may share an answer.
+    share: Share,
     /// The provider calls the model something else than the caller does.
     rename: bool,
 }
@@ -98,6 +134,7 @@ impl Route {
         Ok(Self {
             rename: target.model != field.value,
             timeouts: plan.timeouts,
+            share: plan.share.unwrap_or(gateway.config.cache.share),
             target,
         })
     }
@@ -126,6 +163,7 @@ impl Route {
         Ok(Self {
             rename: false,
             timeouts: gateway.routes.timeouts(),
+            share: gateway.config.cache.share,
             target,
         })
     }
@@ -177,7 +215,7 @@ async fn streamed(
         _ => Form::Raw,
     };
     let mut relay = asked.relay(form, caller.takes_trailers);
-    relay.begin(ledger).await?;
+    relay.begin(&mut ledger.attempt).await?;
     headers::streaming(&mut headers);
     headers::announce_trailer(&mut headers, caller);
     Ok(Answered {
@@ -198,7 +236,7 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
     let callee = Arc::clone(&asked.callee);
     let mut relay = asked.relay(Form::Raw, false);
     let is_read = status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity));
-    let Some(body) = relay.collect(WHOLE_MAX, ledger).await? else {
+    let Some(body) = relay.collect(WHOLE_MAX, &mut ledger.attempt).await? else {
         if is_read {
             relay.look_at_the_end(format);
         }
@@ -212,7 +250,7 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
         if !looks_like_json(&body) {
             return Err(not_json(&callee.provider.name, &headers));
         }
-        (ledger.usage, ledger.finish) = answer::outcome(format, &body);
+        (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
     }
     Ok(Answered {
         status,

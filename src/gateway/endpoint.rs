@@ -17,6 +17,8 @@ pub enum Endpoint {
     Generate(Flavour),
     /// Many plain calls at once.
     Batch,
+    /// The kept answers, to drop some.
+    Purge,
     /// The list of models.
     Models,
     /// One model of it.
@@ -47,6 +49,7 @@ impl Endpoint {
             "/generate" => Some((Method::POST, Self::Generate(Flavour::Any))),
             "/generate_claude" => Some((Method::POST, Self::Generate(Flavour::Claude))),
             "/generate/batch" => Some((Method::POST, Self::Batch)),
+            "/cache/purge" => Some((Method::POST, Self::Purge)),
             "/v1/models" | "/models" => Some((Method::GET, Self::Models)),
             "/v1/messages" => Some((Method::POST, Self::Call(Format::Messages))),
             "/v1/messages/count_tokens" => Some((Method::POST, Self::Call(Format::CountTokens))),
@@ -94,6 +97,7 @@ impl Endpoint {
             Self::Generate(Flavour::Any) => "generate",
             Self::Generate(Flavour::Claude) => "generate_claude",
             Self::Batch => "generate_batch",
+            Self::Purge => "cache_purge",
             Self::Models | Self::Model(_) => "models",
             Self::Raw { .. } => "raw",
         }
@@ -104,7 +108,7 @@ impl Endpoint {
     pub fn dialect(&self, headers: &HeaderMap) -> Option<Dialect> {
         match self {
             Self::Call(format) | Self::CallTo(format, _) => Some(format.dialect()),
-            Self::Generate(_) | Self::Batch => None,
+            Self::Generate(_) | Self::Batch | Self::Purge => None,
             Self::Models | Self::Model(_) | Self::Raw { .. } => Some(spoken_by(headers)),
         }
     }
@@ -233,6 +237,7 @@ mod tests {
                 Endpoint::Generate(Flavour::Claude),
             ),
             ("POST", "/generate/batch", Endpoint::Batch),
+            ("POST", "/cache/purge", Endpoint::Purge),
             ("POST", "/v1/chat/completions", Endpoint::Call(Format::Chat)),
             ("POST", "/chat/completions", Endpoint::Call(Format::Chat)),
             ("POST", "/v1/responses", Endpoint::Call(Format::Responses)),

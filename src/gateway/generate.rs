@@ -4,12 +4,14 @@
 //! their clients must not notice the difference. A field may come in the query
 //! or in a JSON body, the body winning.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
 use super::encoding::Coding;
@@ -21,7 +23,10 @@ use super::plain::{Names, Plain, Shape, Told};
 use super::plan::Target;
 use super::relay::Form;
 use super::reply::{Answered, Body};
+use super::share::{Call, Wants};
+use super::terms::Asking;
 use super::{Asked, Caller, Gateway};
+use crate::cache::Form as Kept;
 use crate::dialect::Format;
 use crate::dialect::generate::{Style, decode, encode, refusal};
 use crate::dialect::ir::Prompt;
@@ -239,7 +244,7 @@ pub(super) fn shape(headers: &HeaderMap, ask: &Ask) -> Shape {
 
 /// Answers an ask.
 pub(super) async fn answer(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     caller: &Caller,
     ask: Ask,
     flavour: Flavour,
@@ -272,8 +277,34 @@ pub(super) async fn answer(
     if ask.timeout.is_some() {
         limits = limits.set_in("the caller's field `timeout`");
     }
-    let (request, mut dropped) = request(gateway, caller, &ask, target, format, ledger);
-    let asked = gateway.ask(&target.callee, request, limits, ledger).await?;
+    let wants = Wants {
+        form: match ledger.streamed {
+            true => Kept::Stream,
+            false => Kept::Whole,
+        },
+        usage: true,
+    };
+    let (body, mut dropped) = body_of(&ask, target, format, ledger.streamed);
+    let asking = Asking {
+        format,
+        target,
+        query: None,
+        body: &body,
+        share: plan.share.unwrap_or(gateway.config.generate.share),
+        tells_usage: true,
+    };
+    let terms = asking.terms(gateway, caller);
+    let call = Call {
+        gateway,
+        target,
+        format,
+        directives: caller.directives,
+        wants,
+        limits,
+    };
+    ledger.planned(Instant::now());
+    let make = |ledger: &Ledger| request(gateway, caller, body.clone(), target, format, ledger);
+    let asked = call.begin(terms, None, make, ledger).await?;
     let mut answered = if !asked.head.status.is_success() {
         refused(asked, target, ledger).await?
     } else if ledger.streamed {
@@ -286,16 +317,8 @@ pub(super) async fn answer(
     Ok(answered)
 }
 
-/// The call upstream, and the fields its format has no place for.
-fn request(
-    gateway: &Gateway,
-    caller: &Caller,
-    ask: &Ask,
-    target: &Target,
-    format: Format,
-    ledger: &Ledger,
-) -> (http::Request<crate::upstream::Body>, Vec<String>) {
-    let callee = &target.callee;
+/// The body of the call upstream, and the fields its format has no place for.
+fn body_of(ask: &Ask, target: &Target, format: Format, streamed: bool) -> (Bytes, Vec<String>) {
     let prompt = Prompt {
         model: &target.model,
         prompt: &ask.prompt,
@@ -304,14 +327,28 @@ fn request(
         temperature: ask.temperature,
         stop: &ask.stop,
         seed: ask.seed,
-        stream: ledger.streamed,
+        stream: streamed,
     };
     let style = Style {
-        max_tokens: callee.provider.limits_field,
+        max_tokens: target.callee.provider.limits_field,
         include_usage: true,
     };
     let encoded = encode(format, &prompt, style);
-    let mut request = http::Request::new(encoded.body.into());
+    let dropped = encoded.dropped.into_iter().map(str::to_owned).collect();
+    (encoded.body.into(), dropped)
+}
+
+/// The call upstream.
+fn request(
+    gateway: &Gateway,
+    caller: &Caller,
+    body: Bytes,
+    target: &Target,
+    format: Format,
+    ledger: &Ledger,
+) -> http::Request<crate::upstream::Body> {
+    let callee = &target.callee;
+    let mut request = http::Request::new(body.into());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = callee.path(format, None).into();
     *request.headers_mut() = headers::own_call(
@@ -321,10 +358,7 @@ fn request(
         &gateway.instance,
         &ledger.request_id,
     );
-    (
-        request,
-        encoded.dropped.into_iter().map(str::to_owned).collect(),
-    )
+    request
 }
 
 async fn streamed(
@@ -344,7 +378,7 @@ async fn streamed(
     let mut headers = passed_on(&asked.head.headers);
     let plain = Plain::new(format, shape, names(target, ledger));
     let mut relay = asked.relay(Form::Plain(plain), caller.takes_trailers);
-    relay.begin(ledger).await?;
+    relay.begin(&mut ledger.attempt).await?;
     let content_type = match shape {
         Shape::Text => "text/plain; charset=utf-8",
         Shape::Events | Shape::Whole => "text/event-stream",
@@ -368,8 +402,8 @@ async fn whole(
     let headers = passed_on(&asked.head.headers);
     let body = body(asked, target, ledger).await?;
     let answer = decode(format, &body).map_err(|fault| undecodable(target, &fault.to_string()))?;
-    ledger.usage = answer.usage;
-    ledger.finish = answer.finish;
+    ledger.attempt.usage = answer.usage;
+    ledger.attempt.finish = answer.finish;
     let names = names(target, ledger);
     let told =
         serde_json::to_vec(&Told::of(Some(&answer.text), &answer, &names)).map_err(|fault| {
@@ -385,7 +419,7 @@ async fn whole(
 async fn body(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Bytes, Error> {
     let coding = Coding::of(&asked.head.headers)?;
     let mut relay = asked.relay(Form::Raw, false);
-    let body = relay.collect(WHOLE_MAX, ledger).await?;
+    let body = relay.collect(WHOLE_MAX, &mut ledger.attempt).await?;
     let body = body.ok_or_else(|| undecodable(target, "it is larger than 32 MiB"))?;
     coding
         .decode(body, WHOLE_MAX)
@@ -400,6 +434,7 @@ fn names(target: &Target, ledger: &Ledger) -> Names {
         provider: target.callee.provider.name.clone(),
         model: target.model.clone(),
         request_id: ledger.request_id.to_str().unwrap_or_default().to_owned(),
+        cached: ledger.shared.is_kept(),
     }
 }
 

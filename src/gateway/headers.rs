@@ -5,8 +5,9 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::attempt::Attempt;
 use super::auth::{self, Tenant};
-use super::ledger::{Ledger, kept};
+use super::ledger::{Ledger, Shared, kept};
 use super::plan::Callee;
 use super::{Caller, Instance};
 use crate::dialect::Dialect;
@@ -21,7 +22,7 @@ pub(super) struct Mentions {
     pub(super) tags: bool,
     pub(super) patience: bool,
     pub(super) te: bool,
-    pub(super) cache_control: bool,
+    pub(super) cache: bool,
     pub(super) via: bool,
     pub(super) site: bool,
 }
@@ -37,7 +38,7 @@ impl Mentions {
                     &mut found.patience
                 }
                 "te" => &mut found.te,
-                "cache-control" => &mut found.cache_control,
+                "cache-control" | "x-nowait-cache" => &mut found.cache,
                 "via" => &mut found.via,
                 "sec-fetch-site" => &mut found.site,
                 _ => continue,
@@ -163,7 +164,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const USER_AGENT: &str = concat!("nowait/", env!("CARGO_PKG_VERSION"));
 
 /// Makes a provider's headers into those of the reply, in place.
-pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
+pub(super) fn incoming(headers: &mut HeaderMap, request_id: &HeaderValue, attempt: &mut Attempt) {
     if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         remove_named_by_connection(headers);
         remove_where(headers, |name| is_hop_by_hop(name.as_str()));
@@ -172,8 +173,8 @@ pub(super) fn incoming(headers: &mut HeaderMap, ledger: &mut Ledger) {
     let theirs = headers
         .get(REQUEST_ID)
         .or_else(|| headers.get(ANTHROPIC_REQUEST_ID));
-    if let Some(theirs) = theirs.filter(|theirs| *theirs != ledger.request_id) {
-        ledger.upstream_request_id = Some(kept(theirs));
+    if let Some(theirs) = theirs.filter(|theirs| *theirs != request_id) {
+        attempt.upstream_request_id = Some(kept(theirs));
         headers.insert(UPSTREAM_REQUEST_ID, theirs.clone());
     }
 }
@@ -185,7 +186,15 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
     headers.append(SERVER_TIMING, ledger.server_timing());
     if let Some(callee) = ledger.callee() {
         headers.insert(PROVIDER, callee.shown.clone());
-        headers.insert(CACHE_STATUS, HeaderValue::from_static("nowait; fwd=bypass"));
+        headers.insert(CACHE_STATUS, ledger.shared.status());
+        if let Some(key) = &ledger.key
+            && let Ok(key) = HeaderValue::try_from(key.to_string())
+        {
+            headers.insert(CACHE_KEY, key);
+        }
+        if let Shared::Kept(kept) = ledger.shared {
+            headers.insert(header::AGE, HeaderValue::from(kept.age.as_secs()));
+        }
         if callee.provider.simulated {
             simulated(headers);
         }
@@ -210,6 +219,7 @@ pub(super) fn simulated(headers: &mut HeaderMap) {
 const PROVIDER: HeaderName = HeaderName::from_static("x-nowait-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-nowait-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-nowait-attempts");
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-nowait-cache-key");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SIMULATED: HeaderName = HeaderName::from_static("x-nowait-simulated");
@@ -270,16 +280,6 @@ pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// Whether the caller takes nothing but a kept answer.
-pub(super) fn wants_only_cached(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
-        value.to_str().is_ok_and(|text| {
-            text.split(',')
-                .any(|word| word.trim().eq_ignore_ascii_case("only-if-cached"))
-        })
-    })
-}
 
 /// Whether a caller over HTTP/1.1 says that it takes trailers.
 pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
@@ -401,20 +401,6 @@ mod tests {
         ] {
             let map = site.map_or_else(HeaderMap::new, |site| headers(&[("sec-fetch-site", site)]));
             assert_eq!(refuse_other_sites(&map).is_ok(), passes, "{site:?}");
-        }
-    }
-
-    #[test]
-    fn only_if_cached_is_found_among_other_words() {
-        for (sent, expected) in [
-            ("only-if-cached", true),
-            ("max-age=5, Only-If-Cached", true),
-            ("no-cache", false),
-        ] {
-            assert_eq!(
-                wants_only_cached(&headers(&[("cache-control", sent)])),
-                expected
-            );
         }
     }
 

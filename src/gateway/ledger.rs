@@ -13,14 +13,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::Instance;
+use super::attempt::Attempt;
 use super::auth::Tenant;
+use super::flight::Kept;
 use super::headers::Mentions;
 use super::plan::{Callee, Target};
-use crate::dialect::{Finish, Usage};
+use crate::cache::Key;
 use crate::error::Error;
 use crate::metrics::Calls;
+use crate::metrics::saved::How;
 use crate::telemetry::{LogFormat, write_timestamp};
-use crate::upstream::Timing;
 
 /// What happened to one request.
 #[derive(Debug)]
@@ -47,20 +49,22 @@ pub struct Ledger {
     pub calls: Option<Arc<Calls>>,
     /// Whether the answer is a stream.
     pub streamed: bool,
-    /// The connection's part of the waterfall.
-    pub timing: Timing,
+    /// The call upstream.
+    pub attempt: Attempt,
+    /// Whose answer it gets.
+    pub shared: Shared,
+    /// What its answer is shared under.
+    pub key: Option<Key>,
+    /// Looking for a kept answer in memory.
+    pub cache: Duration,
     /// Telling who asks.
     pub auth: Duration,
     /// Deciding where it goes.
     pub plan: Duration,
     /// Waiting for the caller's body.
     pub intake: Duration,
-    /// Waiting for anything upstream, until the reply's head.
-    pub waited: Duration,
     /// All time that was ours until the reply's head, once that is known.
     own: Option<Duration>,
-    /// When the first content was seen.
-    pub first_content: Option<Instant>,
     /// What the caller was told.
     pub status: StatusCode,
     /// Bytes of the body in.
@@ -69,15 +73,73 @@ pub struct Ledger {
     pub uploaded: Option<Arc<AtomicU64>>,
     /// Bytes of the body out.
     pub bytes_out: u64,
-    /// Tokens.
-    pub usage: Option<Usage>,
-    /// Why the generation ended.
-    pub finish: Option<Finish>,
-    /// The provider's own id of the answer's request.
-    pub upstream_request_id: Option<HeaderValue>,
     /// The error's code and words, if it ended in one.
     error: Option<(&'static str, String)>,
     outcome: Outcome,
+}
+
+/// Whose answer a request gets.
+#[derive(Clone, Copy, Debug)]
+pub enum Shared {
+    /// One of its own.
+    Bypass,
+    /// One it asked for, which others may read too.
+    Asked {
+        /// The caller wanted upstream asked, whatever was kept.
+        on_purpose: bool,
+        /// It is kept if it ends well.
+        keeps: bool,
+    },
+    /// One that another request had asked for.
+    Joined,
+    /// One that was kept.
+    Kept(Kept),
+}
+
+impl Shared {
+    /// Whether somebody else had asked for it, now or before.
+    pub(super) fn is_anothers(self) -> bool {
+        matches!(self, Self::Joined | Self::Kept(_))
+    }
+
+    /// Whether it was kept, and for too long.
+    pub(super) fn is_stale(self) -> bool {
+        matches!(self, Self::Kept(kept) if kept.seconds_left < 0)
+    }
+
+    /// Whether it was kept.
+    pub(super) fn is_kept(self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
+
+    /// Its word in the log.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Asked { .. } => "miss",
+            Self::Joined => "collapsed",
+            Self::Kept(kept) if kept.seconds_left < 0 => "stale",
+            Self::Kept(_) => "hit",
+        }
+    }
+
+    /// The same as `Cache-Status` says it (RFC 9211).
+    pub(super) fn status(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Bypass => "nowait; fwd=bypass",
+            Self::Asked { on_purpose, keeps } => match (on_purpose, keeps) {
+                (false, true) => "nowait; fwd=miss; stored",
+                (false, false) => "nowait; fwd=miss",
+                (true, true) => "nowait; fwd=request; stored",
+                (true, false) => "nowait; fwd=request",
+            },
+            Self::Joined => "nowait; fwd=miss; collapsed",
+            Self::Kept(kept) => {
+                let text = format!("nowait; hit; ttl={}", kept.seconds_left);
+                return HeaderValue::try_from(text).expect("a number is a header's value");
+            }
+        })
+    }
 }
 
 /// How a request ended.
@@ -143,20 +205,18 @@ impl Ledger {
             callee: None,
             calls: None,
             streamed: false,
-            timing: Timing::default(),
+            attempt: Attempt::default(),
+            shared: Shared::Bypass,
+            key: None,
+            cache: Duration::ZERO,
             auth: Duration::ZERO,
             plan: Duration::ZERO,
             intake: Duration::ZERO,
-            waited: Duration::ZERO,
             own: None,
-            first_content: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_in: 0,
             uploaded: None,
             bytes_out: 0,
-            usage: None,
-            finish: None,
-            upstream_request_id: None,
             error: None,
             outcome: Outcome::Open,
             instance: Arc::clone(instance),
@@ -199,6 +259,12 @@ impl Ledger {
         self.plan = (now - self.started).saturating_sub(self.auth + self.intake);
     }
 
+    /// It is known whether the answer was kept in memory.
+    pub fn looked_up(&mut self) {
+        let spent = self.auth + self.plan + self.intake + self.attempt.waited;
+        self.cache = self.started.elapsed().saturating_sub(spent);
+    }
+
     /// Notes who is asked, and resolves what the call is counted under.
     pub fn aim(&mut self, target: &Arc<Target>) {
         self.calls = Some(target.calls(&self.instance.metrics, self.endpoint));
@@ -220,7 +286,7 @@ impl Ledger {
         let own = self
             .started
             .elapsed()
-            .saturating_sub(self.intake + self.waited);
+            .saturating_sub(self.intake + self.attempt.waited);
         self.own = Some(own);
         if self.method == Method::HEAD {
             self.complete();
@@ -246,7 +312,7 @@ impl Ledger {
 
     /// Calls made upstream so far.
     pub fn attempts(&self) -> u32 {
-        self.timing.sends
+        self.attempt.timing.sends
     }
 
     /// The waterfall until the reply's head, as a `Server-Timing` value.
@@ -254,10 +320,11 @@ impl Ledger {
         let mut line = Line::default();
         line.phase("auth", Some(self.auth).filter(|auth| !auth.is_zero()));
         line.phase("plan", Some(self.plan).filter(|plan| !plan.is_zero()));
-        line.phase("queue", self.timing.queue);
-        line.phase("dns", self.timing.dns);
-        line.phase("connect", self.timing.connect);
-        line.phase("tls", self.timing.tls);
+        line.phase("cache", self.looking());
+        line.phase("queue", self.attempt.timing.queue);
+        line.phase("dns", self.attempt.timing.dns);
+        line.phase("connect", self.attempt.timing.connect);
+        line.phase("tls", self.attempt.timing.tls);
         line.phase("upstream", self.upstream());
         line.phase("ttft", self.time_to_first_token());
         line.phase("gateway", self.own);
@@ -273,14 +340,20 @@ impl Ledger {
         line.value()
     }
 
+    /// Looking for a kept answer, near and far.
+    fn looking(&self) -> Option<Duration> {
+        Some(self.cache + self.attempt.cache).filter(|cache| !cache.is_zero())
+    }
+
     fn upstream(&self) -> Option<Duration> {
-        Some(self.timing.head_at? - self.timing.sent_at?)
+        Some(self.attempt.timing.head_at? - self.attempt.timing.sent_at?)
     }
 
     fn time_to_first_token(&self) -> Option<Duration> {
         Some(
-            self.first_content?
-                .saturating_duration_since(self.timing.sent_at?),
+            self.attempt
+                .first_content?
+                .saturating_duration_since(self.attempt.timing.sent_at?),
         )
     }
 
@@ -290,13 +363,14 @@ impl Ledger {
             return None;
         }
         let after_first = ended
-            .saturating_duration_since(self.first_content?)
+            .saturating_duration_since(self.attempt.first_content?)
             .as_secs_f64();
-        let tokens = self.usage?.output.saturating_sub(1);
+        let tokens = self.attempt.usage?.output.saturating_sub(1);
         (tokens > 0 && after_first > 0.0).then(|| tokens as f64 / after_first)
     }
 
     fn close(&mut self) {
+        self.save();
         let metrics = &self.instance.metrics;
         metrics.in_flight.dec();
         let ended = Instant::now();
@@ -315,7 +389,8 @@ impl Ledger {
                         calls.per_token.observe(1.0 / rate);
                     }
                 }
-                if let Some(usage) = self.usage.filter(|usage| !usage.estimated) {
+                let usage = self.attempt.usage.filter(|usage| !usage.estimated);
+                if let Some(usage) = usage.filter(|_| !self.shared.is_anothers()) {
                     calls.input.observe(usage.input as f64);
                     calls.output.observe(usage.output as f64);
                 }
@@ -329,6 +404,26 @@ impl Ledger {
             LogFormat::Text => self.write_text(out, ended),
             LogFormat::Json => self.write_json(out, ended),
         });
+    }
+
+    /// Books what an answer of somebody else's has saved.
+    fn save(&mut self) {
+        let (how, took) = match self.shared {
+            Shared::Bypass | Shared::Asked { .. } => return,
+            Shared::Joined => (How::Collapsed, Duration::ZERO),
+            Shared::Kept(kept) => {
+                // What was streamed may not tell it; what was kept does.
+                self.attempt.usage = kept.usage.or(self.attempt.usage);
+                let how = match kept.seconds_left {
+                    ..0 => How::Stale,
+                    _ => How::Hit,
+                };
+                (how, kept.took)
+            }
+        };
+        let usage = self.attempt.usage.filter(|usage| !usage.estimated);
+        let tokens = usage.map_or(0, |usage| usage.total());
+        self.instance.metrics.saved.add(how, tokens, took);
     }
 
     fn facts(&self, ended: Instant, mut fact: impl FnMut(Name, Fact<'_>)) {
@@ -347,7 +442,7 @@ impl Ledger {
             fact(name!("provider"), Fact::Text(&callee.provider.name));
         }
         fact(name!("stream"), Fact::Flag(self.streamed));
-        fact(name!("cache"), Fact::Word("bypass"));
+        fact(name!("cache"), Fact::Word(self.shared.as_str()));
         fact(name!("total_ms"), Fact::Millis(ended - self.started));
         for (name, phase) in [
             (
@@ -358,10 +453,11 @@ impl Ledger {
                 name!("plan_ms"),
                 Some(self.plan).filter(|plan| !plan.is_zero()),
             ),
-            (name!("queue_ms"), self.timing.queue),
-            (name!("dns_ms"), self.timing.dns),
-            (name!("connect_ms"), self.timing.connect),
-            (name!("tls_ms"), self.timing.tls),
+            (name!("cache_ms"), self.looking()),
+            (name!("queue_ms"), self.attempt.timing.queue),
+            (name!("dns_ms"), self.attempt.timing.dns),
+            (name!("connect_ms"), self.attempt.timing.connect),
+            (name!("tls_ms"), self.attempt.timing.tls),
             (name!("upstream_ms"), self.upstream()),
             (name!("ttft_ms"), self.time_to_first_token()),
             (name!("gateway_ms"), self.own),
@@ -372,13 +468,13 @@ impl Ledger {
         }
         if self.attempts() > 0 {
             fact(name!("attempts"), Fact::Number(u64::from(self.attempts())));
-            fact(name!("cold"), Fact::Flag(self.timing.cold));
+            fact(name!("cold"), Fact::Flag(self.attempt.timing.cold));
         }
         let uploaded = self.uploaded.as_ref();
         let bytes_in = uploaded.map_or(self.bytes_in, |taken| taken.load(Ordering::Relaxed));
         fact(name!("bytes_in"), Fact::Number(bytes_in));
         fact(name!("bytes_out"), Fact::Number(self.bytes_out));
-        if let Some(usage) = self.usage {
+        if let Some(usage) = self.attempt.usage {
             fact(name!("input_tokens"), Fact::Number(usage.input));
             fact(name!("output_tokens"), Fact::Number(usage.output));
             fact(name!("cached_tokens"), Fact::Number(usage.cached));
@@ -387,7 +483,7 @@ impl Ledger {
         if let Some(rate) = self.tokens_per_second(ended) {
             fact(name!("tokens_per_s"), Fact::Rate(rate));
         }
-        if let Some(finish) = self.finish {
+        if let Some(finish) = self.attempt.finish {
             fact(name!("finish"), Fact::Word(finish.as_str()));
         }
         if self.outcome == Outcome::Open {
@@ -405,6 +501,7 @@ impl Ledger {
             Fact::Text(self.request_id.to_str().unwrap_or("?")),
         );
         if let Some(id) = self
+            .attempt
             .upstream_request_id
             .as_ref()
             .and_then(|id| id.to_str().ok())

@@ -315,7 +315,7 @@ impl Shown {
 async fn heard(gateway: &Arc<Gateway>, ledger: &mut Ledger) {
     let asked = Instant::now();
     gateway.instance.catalogue.freshen(gateway).await;
-    ledger.waited += asked.elapsed();
+    ledger.attempt.waited += asked.elapsed();
 }
 
 /// The whole list, in the dialect of the caller.

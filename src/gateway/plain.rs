@@ -34,6 +34,8 @@ pub struct Names {
     pub model: String,
     /// The request's id, for answers that have none of their own.
     pub request_id: String,
+    /// The answer was kept.
+    pub cached: bool,
 }
 
 /// A stream on its way through the plain endpoint.
@@ -189,7 +191,7 @@ impl<'a> Told<'a> {
                 ..Usage::default()
             })),
             finish_reason: answer.finish.map(|finish| finish.as_str()),
-            cached: false,
+            cached: names.cached,
             id: answer.id.as_deref().unwrap_or(&names.request_id),
         }
     }

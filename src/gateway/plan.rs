@@ -11,7 +11,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use parking_lot::RwLock;
 
-use crate::config::{Config, Timeouts, nearest};
+use crate::cache::Label;
+use crate::config::{Config, Share, Timeouts, nearest};
 use crate::dialect::{Dialect, Format};
 use crate::error::{Error, Kind};
 use crate::metrics::{Calls, Metrics, Operation};
@@ -25,6 +26,8 @@ pub struct Callee {
     pub provider: Arc<Provider>,
     /// Its connections.
     pub upstream: Arc<Upstream>,
+    /// Where it is, for telling one server of that name from another.
+    pub base_url: String,
     /// Its name, as a header shows it.
     pub shown: HeaderValue,
     /// What every call to it carries: its own key, and the operator's extra
@@ -48,6 +51,13 @@ impl Callee {
             })
             .collect();
         Self {
+            base_url: format!(
+                "{}://{}:{}{}",
+                if provider.base.https { "https" } else { "http" },
+                provider.base.host,
+                provider.base.port,
+                provider.base.prefix
+            ),
             shown: visible(&provider.name),
             headers: own_headers(&provider),
             key_query: key_query(&provider),
@@ -191,6 +201,15 @@ impl Target {
         }
     }
 
+    /// What answers of this target to `tenant` are kept as.
+    pub fn label(&self, tenant: &str) -> Arc<Label> {
+        Arc::new(Label {
+            tenant: tenant.into(),
+            provider: self.callee.provider.name.as_str().into(),
+            model: self.model.as_str().into(),
+        })
+    }
+
     /// The metric handles of calls through `endpoint`.
     pub fn calls(&self, metrics: &Metrics, endpoint: &'static str) -> Arc<Calls> {
         let provider = &self.callee.provider.name;
@@ -214,6 +233,9 @@ pub struct Plan {
     pub targets: Vec<Arc<Target>>,
     /// The deadlines of its calls.
     pub timeouts: Timeouts,
+    /// Which of its calls may share an answer, where the model has a rule of
+    /// its own.
+    pub share: Option<Share>,
     /// How the name was found, for people.
     pub why: String,
 }
@@ -332,6 +354,7 @@ impl Routes {
                     name: model.name.clone(),
                     targets,
                     timeouts: model.timeout,
+                    share: model.share,
                     why: format!("[models.{}]", model.name),
                 };
                 (model.name.clone(), Arc::new(plan))
@@ -390,6 +413,7 @@ impl Routes {
             name: name.to_owned(),
             targets: vec![Arc::new(Target::new(callee, model, labelled))],
             timeouts: self.timeouts,
+            share: None,
             why,
         });
         if made.len() < REMEMBERED {

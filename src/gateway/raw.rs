@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
 use super::headers::{self, Passage};
@@ -81,7 +82,11 @@ pub(super) async fn answer(
         &ledger.request_id,
     );
 
-    let mut asked = match gateway.ask(callee, request, limits, ledger).await {
+    ledger.planned(Instant::now());
+    let id = ledger.request_id.clone();
+    let attempt = &mut ledger.attempt;
+    let asking = gateway.ask(callee, request, limits, &id, attempt).await;
+    let mut asked = match asking {
         Ok(asked) => asked,
         Err(error) => {
             if let Some(mut rest) = upload.and_then(|upload| upload.left()) {

@@ -14,24 +14,22 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::Body as _;
 use tokio::sync::futures::OwnedNotified;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::Instance;
-use super::attempt::{Limits, broken, drained};
+use super::asked::Source;
+use super::attempt::{Attempt, Limits, drained};
 use super::events::Events;
-use super::ledger::Ledger;
 use super::plain::Plain;
 use super::plan::Callee;
 use crate::dialect::{Ending, ErrorView, Format, answer, error_event};
 use crate::error::{Error, Kind};
-use crate::upstream::Incoming;
 
 /// An answer on its way.
 pub struct Relay {
-    body: Incoming,
+    body: Source,
     form: Form,
     /// Made ready and not yet handed out; a handful at most, because nothing
     /// is read while something is here.
@@ -123,7 +121,7 @@ pub enum Step {
 impl Relay {
     /// A relay of `body`, whose head `came` in answer to a call `sent` before.
     pub fn new(
-        body: Incoming,
+        body: Source,
         form: Form,
         callee: Arc<Callee>,
         instance: Arc<Instance>,
@@ -151,15 +149,15 @@ impl Relay {
     /// Waits for the first bytes there are for the caller, so that a failure
     /// before them still has a status of its own. A caller who bounds the wait
     /// for the head gets it in time, bytes or not.
-    pub async fn begin(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+    pub async fn begin(&mut self, attempt: &mut Attempt) -> Result<(), Error> {
         let asked = Instant::now();
         let patience = self.limits.head_patience();
-        let first = poll_fn(|cx| self.poll_step(cx, ledger));
+        let first = poll_fn(|cx| self.poll_step(cx, attempt));
         let step = match patience {
             None => Some(first.await),
             Some(until) => timeout_at(until, first).await.ok(),
         };
-        ledger.waited += asked.elapsed();
+        attempt.waited += asked.elapsed();
         match step {
             Some(Step::Data(bytes)) => self.ready.push_front(bytes),
             Some(Step::End(trailers)) => {
@@ -177,13 +175,13 @@ impl Relay {
     pub async fn collect(
         &mut self,
         max: usize,
-        ledger: &mut Ledger,
+        attempt: &mut Attempt,
     ) -> Result<Option<Bytes>, Error> {
         let asked = Instant::now();
         let mut pieces = VecDeque::new();
         let mut size = 0;
         let whole = loop {
-            match poll_fn(|cx| self.poll_step(cx, ledger)).await {
+            match poll_fn(|cx| self.poll_step(cx, attempt)).await {
                 Step::Data(bytes) => {
                     size += bytes.len();
                     pieces.push_back(bytes);
@@ -195,7 +193,7 @@ impl Relay {
                 Step::Broken(error) => return Err(error),
             }
         };
-        ledger.waited += asked.elapsed();
+        attempt.waited += asked.elapsed();
         if !whole {
             pieces.append(&mut self.ready);
             self.ready = pieces;
@@ -227,7 +225,7 @@ impl Relay {
 
     /// The next step. After [`Step::Broken`] the caller is told by
     /// [`Relay::tell`].
-    pub fn poll_step(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
+    pub fn poll_step(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Step> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Step::Data(bytes));
@@ -240,11 +238,11 @@ impl Relay {
                 Stage::Flowing => {}
                 Stage::Ended => {
                     self.stage = Stage::Done;
-                    return Poll::Ready(Step::End(self.closing_trailers(ledger)));
+                    return Poll::Ready(Step::End(self.closing_trailers()));
                 }
                 Stage::Done => return Poll::Ready(Step::End(None)),
             }
-            self.broken = ready!(self.poll_upstream(cx, ledger)).err();
+            self.broken = ready!(self.poll_upstream(cx, attempt)).err();
         }
     }
 
@@ -252,42 +250,39 @@ impl Relay {
     fn poll_upstream(
         &mut self,
         cx: &mut Context<'_>,
-        ledger: &mut Ledger,
+        attempt: &mut Attempt,
     ) -> Poll<Result<(), Error>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.body.poll_frame(cx, &self.callee) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.last = Instant::now();
                 Poll::Ready(match frame.into_data() {
-                    Ok(bytes) => self.take(bytes, ledger),
+                    Ok(bytes) => self.take(bytes, attempt),
                     Err(frame) => {
                         self.trailers = frame.into_trailers().ok();
                         Ok(())
                     }
                 })
             }
-            Poll::Ready(Some(Err(fault))) => {
-                Poll::Ready(self.unless_ended(|relay| broken(&fault, &relay.callee)))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(self.unless_ended(error)),
             Poll::Ready(None) => Poll::Ready(self.end()),
             Poll::Pending => {
-                let error = ready!(self.poll_bounds(cx, ledger));
-                Poll::Ready(self.unless_ended(|_| error))
+                let error = ready!(self.poll_bounds(cx, attempt));
+                Poll::Ready(self.unless_ended(error))
             }
         }
     }
 
     /// Once the terminal event has been seen the answer is whole, and how its
     /// connection ends is not the caller's concern.
-    fn unless_ended(&mut self, error: impl FnOnce(&Self) -> Error) -> Result<(), Error> {
-        let whole = match &self.form {
-            Form::Raw | Form::Long(_) => false,
-            Form::Events(events) => events.watch.ending() == Ending::Terminal,
-            Form::Plain(plain) => plain.watch().ending() == Ending::Terminal,
-        };
-        if whole { self.end() } else { Err(error(self)) }
+    fn unless_ended(&mut self, error: Error) -> Result<(), Error> {
+        if self.ending() == Some(Ending::Terminal) {
+            self.end()
+        } else {
+            Err(error)
+        }
     }
 
-    fn take(&mut self, bytes: Bytes, ledger: &mut Ledger) -> Result<(), Error> {
+    fn take(&mut self, bytes: Bytes, attempt: &mut Attempt) -> Result<(), Error> {
         let mut taken = Ok(());
         if let Form::Long(long) = &mut self.form {
             long.see(&bytes);
@@ -305,8 +300,8 @@ impl Relay {
                 !self.ready.is_empty()
             }
         };
-        if content && ledger.first_content.is_none() {
-            ledger.first_content = Some(self.last);
+        if content && attempt.first_content.is_none() {
+            attempt.first_content = Some(self.last);
         }
         taken
     }
@@ -347,9 +342,9 @@ impl Relay {
     /// same waker is left alone: its timer, which rings at the bound of an
     /// earlier wait and is moved then, and its place among those who wait for
     /// the end.
-    fn poll_bounds(&mut self, cx: &mut Context<'_>, ledger: &Ledger) -> Poll<Error> {
+    fn poll_bounds(&mut self, cx: &mut Context<'_>, attempt: &Attempt) -> Poll<Error> {
         let drain = &self.instance.drain;
-        let content = ledger.first_content.is_some();
+        let content = attempt.first_content.is_some();
         let set = self.alarms.as_ref();
         if set.is_some_and(|alarms| alarms.are_set(cx, content)) && !drain.is_over() {
             return Poll::Pending;
@@ -413,27 +408,33 @@ impl Relay {
     }
 
     /// Notes what the stream has told of itself until now.
-    pub fn settle(&self, ledger: &mut Ledger) {
+    pub fn settle(&self, attempt: &mut Attempt) {
         let watch = match &self.form {
             Form::Raw => return,
             Form::Long(long) => {
-                ledger.usage = answer::usage_at_end(long.format, &long.end);
+                attempt.usage = answer::usage_at_end(long.format, &long.end);
                 return;
             }
             Form::Events(events) => &events.watch,
             Form::Plain(plain) => plain.watch(),
         };
-        ledger.usage = watch.usage();
-        ledger.finish = watch.finish();
+        attempt.usage = watch.usage();
+        attempt.finish = watch.finish();
     }
 
-    fn closing_trailers(&mut self, ledger: &Ledger) -> Option<HeaderMap> {
-        if !self.takes_trailers {
-            return None;
+    /// How the stream stands; nothing where it isn't watched.
+    pub fn ending(&self) -> Option<Ending> {
+        match &self.form {
+            Form::Raw | Form::Long(_) => None,
+            Form::Events(events) => Some(events.watch.ending()),
+            Form::Plain(plain) => Some(plain.watch().ending()),
         }
-        let mut trailers = self.trailers.take().unwrap_or_default();
-        trailers.append("server-timing", ledger.totals());
-        Some(trailers)
+    }
+
+    /// What follows the end, for a caller who takes it.
+    fn closing_trailers(&mut self) -> Option<HeaderMap> {
+        let theirs = self.trailers.take();
+        self.takes_trailers.then(|| theirs.unwrap_or_default())
     }
 }
 

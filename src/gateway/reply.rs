@@ -101,7 +101,7 @@ impl Answered {
             ledger.complete();
         }
         if let Body::Relay(relay) = &self.body {
-            relay.settle(&mut ledger);
+            relay.settle(&mut ledger.attempt);
         }
         headers::reply(&mut self.headers, &ledger, instance);
         let length = self.headers.get(header::CONTENT_LENGTH);
@@ -187,18 +187,22 @@ impl Reply {
                 ledger.bytes_out += line.len() as u64;
                 Some(Ok(Frame::data(line)))
             }),
-            Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, ledger)) {
+            Body::Relay(relay) => match std::task::ready!(relay.poll_step(cx, &mut ledger.attempt))
+            {
                 Step::Data(bytes) => {
                     ledger.bytes_out += bytes.len() as u64;
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
                 Step::End(trailers) => {
-                    relay.settle(ledger);
+                    relay.settle(&mut ledger.attempt);
                     ledger.complete();
-                    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+                    Poll::Ready(trailers.map(|mut trailers| {
+                        trailers.append("server-timing", ledger.totals());
+                        Ok(Frame::trailers(trailers))
+                    }))
                 }
                 Step::Broken(error) => {
-                    relay.settle(ledger);
+                    relay.settle(&mut ledger.attempt);
                     ledger.fail(&error);
                     ledger.complete();
                     let last = relay.tell(&error, ledger.request_id.to_str().unwrap_or_default());
@@ -223,7 +227,7 @@ impl Drop for Reply {
         // told a length has left nothing: the HTTP library counts, and does
         // not ask for an end it knows.
         if let Body::Relay(relay) = &self.body {
-            relay.settle(&mut self.ledger);
+            relay.settle(&mut self.ledger.attempt);
             if relay.is_over() || self.length == Some(self.ledger.bytes_out) {
                 self.ledger.complete();
             }

@@ -3,11 +3,13 @@
 //! A reload keeps the connections of each provider whose way there has not
 //! changed.
 
+use std::io;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use http::HeaderValue;
 
+use crate::cache::Store;
 use crate::config::{Config, ProxyUrl, Roots};
 use crate::gateway::plan::Callee;
 use crate::gateway::{Gateway, Instance};
@@ -77,6 +79,18 @@ pub fn callees(
             Arc::new(Callee::new(Arc::clone(provider), upstream))
         })
         .collect()
+}
+
+/// The cache of `old` where `config` asks for the same; else an empty one.
+pub fn cache(config: &Config, old: &Gateway) -> io::Result<Arc<Store>> {
+    let held = |config: &Config| {
+        let cache = &config.cache;
+        (cache.memory, cache.ttl, cache.redis.clone())
+    };
+    if held(config) == held(&old.config) {
+        return Ok(Arc::clone(&old.cache));
+    }
+    Store::open(&config.cache, &config.tls, old.instance.metrics.cache()).map(Arc::new)
 }
 
 /// Every provider of `config` with a pool that nothing is asked of, to plan

@@ -41,6 +41,15 @@ impl Body {
         Self::Stream(Box::pin(body.map_err(Into::into)))
     }
 
+    /// What is in memory of it, in one piece; nothing of a streamed one.
+    pub fn joined(&self) -> Bytes {
+        match self.pieces() {
+            [] => Bytes::new(),
+            [one] => one.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+
     /// The pieces of a body held in memory, in order; none of a streamed one.
     pub(super) fn pieces(&self) -> &[Bytes] {
         match self {

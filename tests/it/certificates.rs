@@ -65,7 +65,9 @@ impl Drop for File {
 }
 
 fn config(port: u16, ca_file: &str) -> String {
-    let mut text = format!("[tls]\nroots = \"bundled\"\n{ca_file}\n[generate]\nmodel = \"up/m\"\n");
+    let mut text = format!(
+        "[tls]\nroots = \"bundled\"\n{ca_file}\n[generate]\nmodel = \"up/m\"\nshare = \"off\"\n"
+    );
     for (name, dialect, path) in [("up", "openai", "/v1"), ("claude", "anthropic", "")] {
         text += &format!(
             "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"https://localhost:{port}{path}\"\n\

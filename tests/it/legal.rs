@@ -131,7 +131,7 @@ fn odd_targets_are_answered_and_none_leads_past_a_check() {
 
 #[test]
 fn an_answer_too_large_to_hold_is_passed_on_as_it_comes() {
-    // Several mebibytes: embeddings of many inputs, say.
+    // Several mebibytes: a picture, say.
     let body = format!("{{\"x\":\"{}\"}}", "e".repeat(5 << 20));
     let chunked = {
         let kind = [
@@ -155,7 +155,13 @@ fn an_answer_too_large_to_hold_is_passed_on_as_it_comes() {
         ],
     ]);
     let gateway = Gateway::new(&both(upstream.address));
-    let call = || post("/v1/embeddings", &[], r#"{"model":"up/m","input":["a"]}"#);
+    let call = || {
+        post(
+            "/v1/chat/completions",
+            &[],
+            r#"{"model":"up/m","messages":[]}"#,
+        )
+    };
     for _ in 0..2 {
         let reply = gateway.call(call());
         assert!(

@@ -49,6 +49,8 @@ mod replay;
 #[cfg(test)]
 mod repository;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod streams;

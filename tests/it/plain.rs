@@ -139,7 +139,7 @@ async fn a_provider_is_asked_exactly_what_the_caller_means() {
 async fn the_operator_names_the_usual_models() {
     let (provider, asked) = parrot::start().await;
     let named = Stage::set(&format!(
-        "{}[generate]\nmodel = \"mine\"\nclaude_model = \"claude-haiku-4-5\"\n\
+        "{}model = \"mine\"\nclaude_model = \"claude-haiku-4-5\"\n\
          [models.mine]\ntargets = [\"anthropic/claude-x\"]\n",
         both(&provider)
     ));

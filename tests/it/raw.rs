@@ -314,8 +314,10 @@ fn an_answer_that_comes_before_the_upload_ends_is_passed_on() {
     let gateway = Gateway::new(&both(upstream.address));
     let mut client = gateway.client();
     let length = LARGE.to_string();
-    client.send(head("POST", "/up/v1/files", &[("content-length", &length)]));
-    client.send(vec![0; 1 << 20]);
+    // At once, for whoever has answered may not read on.
+    let mut begun = head("POST", "/up/v1/files", &[("content-length", &length)]);
+    begun.extend_from_slice(&[0; 16 << 10]);
+    client.send(begun);
     let reply = client.reply();
     assert_eq!((reply.status, reply.text().as_str()), (413, "too much"));
     drop(client);

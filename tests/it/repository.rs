@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "gateway upstream provider dialect sse error config metrics telemetry sim",
+        "gateway cache upstream provider dialect sse error config metrics telemetry sim",
     ),
     (
         "cli",

@@ -182,7 +182,7 @@ fn anthropic_type(code: &str) -> &'static str {
         "forbidden" => "permission_error",
         "model_not_found" | "not_found" => "not_found_error",
         "overloaded" => "overloaded_error",
-        "timeout" => "timeout_error",
+        "timeout" | "not_cached" => "timeout_error",
         "request_timeout" => "timeout_error",
         "loop_detected" | "method_not_allowed" => "invalid_request_error",
         _ => "api_error",

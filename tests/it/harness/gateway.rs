@@ -48,8 +48,15 @@ pub(crate) fn provider(name: &str, dialect: &str, address: SocketAddr, more: &st
     )
 }
 
-/// The same provider under two names, one per dialect: `up` and `claude`.
+/// The same provider under two names, one per dialect: `up` and `claude`. No
+/// call shares its answer, so that each reaches the provider.
 pub(crate) fn both(address: SocketAddr) -> String {
+    let off = "share = \"off\"";
+    format!("{}{off}\n[cache]\n{off}\n", sharing(address))
+}
+
+/// The same, sharing what is usually shared.
+pub(crate) fn sharing(address: SocketAddr) -> String {
     format!(
         "{}{}[generate]\nmodel = \"up/m\"\nclaude_model = \"claude/m\"\n",
         provider("up", "openai", address, ""),

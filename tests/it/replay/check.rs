@@ -101,6 +101,7 @@ impl Replay {
             assert_ne!(take(&mut headers, name), "", "{self}: {name}");
         }
         headers.remove("x-nowait-model");
+        headers.remove("x-nowait-cache-key");
         if let Some(length) = headers.remove(header::CONTENT_LENGTH) {
             assert_eq!(length, recording.body.len().to_string(), "{self}");
         }

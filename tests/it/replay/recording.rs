@@ -94,7 +94,7 @@ impl Recording {
     pub(super) fn golden(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let streamed = name.ends_with(".sse");
-        let seen = [".seen", ".request.json"];
+        let seen = [".seen", ".request.json", ".folded", ".unfolded"];
         if seen.iter().any(|kind| name.ends_with(kind)) {
             return None;
         }

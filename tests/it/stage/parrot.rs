@@ -28,7 +28,8 @@ pub(crate) async fn start() -> (Scripted, Asked) {
 pub(crate) fn both(provider: &Scripted) -> String {
     format!(
         "[providers.openai]\napi_key = \"sk-openai\"\nbase_url = \"{}\"\npool.warm = 0\n\
-         [providers.anthropic]\napi_key = \"sk-anthropic\"\nbase_url = \"{}\"\npool.warm = 0\n",
+         [providers.anthropic]\napi_key = \"sk-anthropic\"\nbase_url = \"{}\"\npool.warm = 0\n\
+         [cache]\nshare = \"off\"\n[generate]\nshare = \"off\"\n",
         provider.base("/v1"),
         provider.base("")
     )

@@ -1,0 +1,387 @@
+//! One call upstream whose answer several callers read.
+//!
+//! It is made by a task of its own, on the runtime of the caller that was
+//! first, so that none of its readers can take it along by leaving; when the
+//! last of them has left, it is cancelled. It ends at the configured deadlines;
+//! what a caller of less patience waits for, that caller watches itself.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use tokio::time::Instant;
+
+use super::Gateway;
+use super::asked::Asked;
+use super::attempt::{Attempt, Limits};
+use super::embed::{Inputs, Means, Refused};
+use super::encoding::Coding;
+use super::events::Events;
+use super::plan::Target;
+use super::relay::{Form, Relay, Step};
+use crate::cache::recording::{self, Broken};
+use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
+use crate::cache::{Key, flights};
+use crate::dialect::{Ending, Finish, Format, Usage, answer};
+use crate::error::{Error, Kind};
+use crate::upstream::Body;
+
+/// The calls under way that others may join.
+pub(super) type Flights = flights::Flights<Key, Head, Failure>;
+/// One of them, as whoever makes it sees it.
+pub(super) type Flight = flights::Flight<Key, Head, Failure>;
+/// The same as one of its readers sees it.
+pub(super) type Replay = recording::Replay<Head, Failure>;
+
+/// What readers are told before the first byte.
+#[derive(Clone)]
+pub struct Head {
+    pub(super) status: StatusCode,
+    /// The provider's, as the caller gets them.
+    pub(super) headers: HeaderMap,
+    /// Whether the body is events or one object.
+    pub(super) form: stored::Form,
+    /// How the call went until now.
+    pub(super) attempt: Attempt,
+    /// When it went upstream.
+    pub(super) sent: Instant,
+    /// It was kept by another replica; nobody was asked.
+    pub(super) kept: Option<Kept>,
+    /// Whether it is going to be kept, if it ends well.
+    pub(super) keeps: bool,
+    /// It travelled in another caller's call upstream.
+    pub(super) is_joined: bool,
+}
+
+/// Why a call brought no answer, or only the beginning of one.
+#[derive(Clone)]
+pub struct Failure {
+    pub(super) error: Error,
+    /// How the call went, for the caller who began it.
+    pub(super) attempt: Box<Attempt>,
+}
+
+/// What is said of an answer that was kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// How long ago the provider gave it.
+    pub age: Duration,
+    /// Whole seconds it stays fresh; negative once it is stale.
+    pub seconds_left: i64,
+    /// What it took, where the provider said so.
+    pub usage: Option<Usage>,
+    /// How long it took upstream.
+    pub took: Duration,
+}
+
+impl Kept {
+    pub(super) fn of(hit: &Hit) -> Self {
+        Self {
+            age: hit.age,
+            seconds_left: hit.seconds_left(),
+            usage: hit.stored.usage,
+            took: hit.stored.took,
+        }
+    }
+}
+
+impl Head {
+    /// That of an answer which was kept.
+    pub(super) fn kept(hit: &Hit) -> Self {
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::CONTENT_TYPE, hit.stored.content_type.clone());
+        Self {
+            status: StatusCode::OK,
+            headers,
+            form: hit.stored.form,
+            attempt: Attempt::default(),
+            sent: Instant::now(),
+            kept: Some(Kept::of(hit)),
+            keeps: false,
+            is_joined: false,
+        }
+    }
+
+    /// That of an answer in one piece which has just come.
+    pub(super) fn whole(
+        status: StatusCode,
+        headers: HeaderMap,
+        attempt: Attempt,
+        sent: Instant,
+    ) -> Self {
+        Self {
+            status,
+            headers,
+            form: stored::Form::Whole,
+            attempt,
+            sent,
+            kept: None,
+            keeps: false,
+            is_joined: false,
+        }
+    }
+
+    /// Whether this is the provider's last word on the call, so that asking
+    /// again would only bring it again.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(self.status.as_u16(), 408 | 409 | 429 | 500..)
+    }
+}
+
+/// What a reader's caller is told of a recording without an end.
+pub(super) fn told(broken: Broken<Failure>) -> Error {
+    match broken {
+        Broken::Failed(failure) => failure.error,
+        Broken::Abandoned => Error::new(
+            Kind::Internal,
+            "the call whose answer this one shares was given up: send it again",
+        ),
+        Broken::Lagging => Error::new(
+            Kind::Overloaded,
+            "the answer is shared and this caller reads it too slowly: read faster, or say `Cache-Control: no-store`",
+        ),
+    }
+}
+
+/// What an answer is kept and joined under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    /// One that tells what it took.
+    pub(super) counted: Key,
+    /// One such as this caller asks for: the same, unless it asks for a stream
+    /// without counts.
+    pub(super) own: Key,
+}
+
+/// What is to be asked.
+pub(super) enum Cargo {
+    /// The call itself.
+    Call(Request<Body>),
+    /// Inputs to embed, and the call without them.
+    Inputs(Box<Inputs>, Request<Body>),
+}
+
+/// One call to be made for several.
+pub(super) struct Errand {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) target: Arc<Target>,
+    pub(super) format: Format,
+    pub(super) cargo: Cargo,
+    pub(super) request_id: HeaderValue,
+    pub(super) limits: Limits,
+    pub(super) keys: Keys,
+    pub(super) label: Arc<Label>,
+    /// Which kept answers of other replicas will do; none for a call that has
+    /// to go upstream.
+    pub(super) wanted: Option<Wanted>,
+}
+
+impl Errand {
+    /// Runs it to its end, or until nobody reads any more.
+    pub(super) async fn run(self, mut flight: Flight) {
+        let (request, inputs) = match self.cargo {
+            Cargo::Call(request) => (request, None),
+            Cargo::Inputs(inputs, request) => (request, Some(inputs)),
+        };
+        if let Some(inputs) = inputs {
+            let means = Means {
+                gateway: self.gateway,
+                target: self.target,
+                request: request.into_parts().0,
+                request_id: self.request_id,
+                limits: self.limits,
+            };
+            let embedding = inputs.embed(means, self.wanted);
+            let told = match unless_deserted(&flight, embedding).await {
+                None => return,
+                Some(Ok(told)) => told,
+                Some(Err(Refused::Told(told))) => *told,
+                Some(Err(Refused::Failed(failure))) => return flight.fail(failure),
+            };
+            let (head, body) = told;
+            flight.head(head);
+            flight.push(body);
+            flight.complete();
+            return;
+        }
+        let store = Arc::clone(&self.gateway.cache);
+        if let Some(wanted) = &self.wanted {
+            let looking = store.get_remote(&self.keys.own, &self.label, wanted);
+            match unless_deserted(&flight, looking).await {
+                None => return,
+                Some(Some(hit)) => {
+                    flight.head(Head::kept(&hit));
+                    flight.push(hit.stored.body().clone());
+                    flight.complete();
+                    return;
+                }
+                Some(None) => {}
+            }
+        }
+        let mut attempt = Attempt::default();
+        let asking = self.gateway.ask(
+            &self.target.callee,
+            request,
+            self.limits,
+            &self.request_id,
+            &mut attempt,
+        );
+        let asked = match unless_deserted(&flight, asking).await {
+            None => return,
+            Some(Err(error)) => {
+                return flight.fail(Failure {
+                    error,
+                    attempt: Box::new(attempt),
+                });
+            }
+            Some(Ok(asked)) => asked,
+        };
+        let answering = Answering {
+            began: asked.sent,
+            keys: self.keys,
+            label: self.label,
+            format: self.format,
+            gateway: self.gateway,
+            attempt,
+        };
+        answering.record(asked, &mut flight).await;
+    }
+}
+
+/// An errand that is being answered.
+struct Answering {
+    gateway: Arc<Gateway>,
+    keys: Keys,
+    label: Arc<Label>,
+    format: Format,
+    attempt: Attempt,
+    began: Instant,
+}
+
+impl Answering {
+    async fn record(mut self, mut asked: Asked, flight: &mut Flight) {
+        let headers = std::mem::take(&mut asked.head.headers);
+        let status = asked.head.status;
+        asked.head.headers = headers.clone();
+        let is_plain = matches!(Coding::of(&headers), Ok(Coding::Identity));
+        let is_read = status == StatusCode::OK && is_plain;
+        let form = match asked.is_event_stream() {
+            true => stored::Form::Stream,
+            false => stored::Form::Whole,
+        };
+        let content_type = headers.get(header::CONTENT_TYPE).cloned();
+        flight.head(Head {
+            status,
+            headers,
+            form,
+            attempt: self.attempt.clone(),
+            sent: asked.sent,
+            kept: None,
+            keeps: is_read,
+            is_joined: false,
+        });
+        let mut relay = match form {
+            stored::Form::Stream if is_read => {
+                asked.relay(Form::Events(Events::new(self.format, false)), false)
+            }
+            _ => asked.relay(Form::Raw, false),
+        };
+        if !self.pass_on(&mut relay, flight).await {
+            return;
+        }
+        relay.settle(&mut self.attempt);
+        let ending = relay.ending();
+        let Some(body) = flight.complete() else {
+            return;
+        };
+        if !is_read {
+            return;
+        }
+        let is_whole = match form {
+            stored::Form::Stream => ending == Some(Ending::Terminal),
+            stored::Form::Whole => {
+                (self.attempt.usage, self.attempt.finish) = answer::outcome(self.format, &body);
+                true
+            }
+        };
+        if is_whole && self.is_success() {
+            self.keep(form, content_type, &body);
+        }
+    }
+
+    /// Records until the end. Says whether there was one.
+    async fn pass_on(&mut self, relay: &mut Relay, flight: &mut Flight) -> bool {
+        loop {
+            let stepping = poll_fn(|cx| relay.poll_step(cx, &mut self.attempt));
+            match unless_deserted(flight, stepping).await {
+                None => return false,
+                Some(Step::End(_)) => return true,
+                Some(Step::Broken(error)) => {
+                    let attempt = self.attempt.clone();
+                    flight.fail(Failure {
+                        error,
+                        attempt: Box::new(attempt),
+                    });
+                    return false;
+                }
+                Some(Step::Data(bytes)) => flight.push(bytes),
+            }
+            if !flight.is_whole() && !room(flight).await {
+                return false;
+            }
+        }
+    }
+
+    /// Whether the answer is one: not an error in a 200, not cut off by a
+    /// filter. One that ran into its own limit of tokens is what was asked for.
+    fn is_success(&self) -> bool {
+        match self.format {
+            Format::Embeddings | Format::CountTokens => self.attempt.usage.is_some(),
+            _ => matches!(
+                self.attempt.finish,
+                Some(Finish::Stop | Finish::Length | Finish::ToolCalls)
+            ),
+        }
+    }
+
+    fn keep(&self, form: stored::Form, content_type: Option<HeaderValue>, body: &Bytes) {
+        let usage = self.attempt.usage.filter(|usage| !usage.estimated);
+        let key = match usage {
+            Some(_) => self.keys.counted,
+            None => self.keys.own,
+        };
+        let content_type = content_type.unwrap_or_else(|| match form {
+            stored::Form::Stream => HeaderValue::from_static("text/event-stream"),
+            stored::Form::Whole => HeaderValue::from_static("application/json"),
+        });
+        let label = Arc::clone(&self.label);
+        let mut stored = Stored::new(label, self.format, form, content_type, body);
+        stored.usage = usage;
+        stored.finish = self.attempt.finish;
+        stored.took = self.began.elapsed();
+        self.gateway.cache.keep(key, stored);
+    }
+}
+
+/// What `work` comes to; `None` once nobody reads any more.
+async fn unless_deserted<T>(flight: &Flight, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match flight.poll_deserted(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => work.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
+
+/// Waits until more may be recorded. Says whether anybody still reads.
+async fn room(flight: &mut Flight) -> bool {
+    poll_fn(|cx| match flight.poll_deserted(cx) {
+        Poll::Ready(()) => Poll::Ready(false),
+        Poll::Pending => flight.poll_room(cx).map(|()| true),
+    })
+    .await
+}

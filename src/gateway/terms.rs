@@ -1,0 +1,169 @@
+//! Whether a call may share an answer, and under what name (contract §6).
+//!
+//! The rule is the caller's (`x-nowait-cache`), else the model's, else the
+//! endpoint's. What the call is decides under it: a provider that did something
+//! for one caller would have to do it again for the next, so such an answer is
+//! never shared, whatever the rule.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::HeaderName;
+use sha2::{Digest, Sha256};
+
+use super::auth::KEY_HEADERS;
+use super::embed::Inputs;
+use super::flight::Keys;
+use super::plan::Target;
+use super::{Caller, Gateway};
+use crate::cache::key::Scope;
+use crate::cache::{EmbeddingKeys, Key, Label};
+use crate::config::{self, Share};
+use crate::dialect::Format;
+use crate::dialect::sharing::nature;
+use crate::upstream;
+
+/// What a call may share.
+pub(super) struct Terms {
+    pub(super) keys: Keys,
+    pub(super) label: Arc<Label>,
+}
+
+/// A call that may turn out to share an answer.
+pub(super) struct Asking<'a> {
+    pub(super) format: Format,
+    pub(super) target: &'a Arc<Target>,
+    pub(super) query: Option<&'a str>,
+    /// JSON in UTF-8, as it was peeked at.
+    pub(super) body: &'a [u8],
+    /// The rule, where the caller sets none.
+    pub(super) share: Share,
+    /// Whether its answer tells what it took.
+    pub(super) tells_usage: bool,
+}
+
+impl Asking<'_> {
+    /// Its terms; `None` where it gets an answer of its own.
+    pub(super) fn terms(&self, gateway: &Gateway, caller: &Caller) -> Option<Terms> {
+        let directives = &caller.directives;
+        if directives.no_store || !self.is_shared(directives.share.unwrap_or(self.share)) {
+            return None;
+        }
+        let body = self.text()?;
+        let tenant = self.tenant(gateway, caller);
+        let counted = Key::of(&self.scope(caller, tenant.as_deref()), body)?;
+        Some(Terms {
+            keys: Keys {
+                counted,
+                own: match self.tells_usage {
+                    true => counted,
+                    false => counted.without_usage(),
+                },
+            },
+            label: self.target.label(&tenant.unwrap_or_default()),
+        })
+    }
+
+    /// What the inputs of a call for embeddings are known by, and those of
+    /// other callers it may travel with. `None` where it goes by itself.
+    pub(super) fn inputs(
+        &self,
+        gateway: &Gateway,
+        caller: &Caller,
+        sent: &upstream::Body,
+        keeps: bool,
+    ) -> Option<Inputs> {
+        let travels = self.format == Format::Embeddings && gateway.config.batch.embeddings;
+        if !travels || caller.directives.no_store {
+            return None;
+        }
+        let tenant = self.tenant(gateway, caller);
+        let names = EmbeddingKeys::of(&self.scope(caller, tenant.as_deref()), self.text()?)?;
+        let payer = match self.target.callee.provider.key {
+            Some(_) => None,
+            None => credentials(caller),
+        };
+        let label = self.target.label(&tenant.unwrap_or_default());
+        let payer = payer.as_ref().map_or(&[][..], |digest| digest.as_slice());
+        Inputs::read(sent.joined(), &names, payer, &label, keeps)
+    }
+
+    /// Among whom its answer is shared; `None`: everybody.
+    fn tenant(&self, gateway: &Gateway, caller: &Caller) -> Option<String> {
+        match gateway.config.cache.scope {
+            config::Scope::Global => None,
+            config::Scope::Tenant => Some(tenant(caller, self.target)),
+        }
+    }
+
+    fn scope<'a>(&'a self, caller: &'a Caller, tenant: Option<&'a str>) -> Scope<'a> {
+        let callee = &self.target.callee;
+        Scope {
+            tenant,
+            provider: &callee.provider.name,
+            base_url: &callee.base_url,
+            is_simulated: callee.provider.simulated,
+            model: &self.target.model,
+            format: self.format,
+            headers: &caller.headers,
+            query: self.query,
+        }
+    }
+
+    fn is_shared(&self, rule: Share) -> bool {
+        match rule {
+            Share::Off => return false,
+            // Most calls don't say it, and most bodies are long.
+            Share::Deterministic if self.format.streams() => {
+                if memchr::memmem::find(self.body, b"temperature").is_none()
+                    && memchr::memchr(b'\\', self.body).is_none()
+                {
+                    return false;
+                }
+            }
+            Share::Deterministic | Share::All => {}
+        }
+        let Some(body) = self.text() else {
+            return false;
+        };
+        let nature = nature(self.format, &self.target.model, body);
+        nature.private.is_none() && (rule == Share::All || nature.deterministic)
+    }
+
+    fn text(&self) -> Option<&str> {
+        simdutf8::basic::from_utf8(self.body).ok()
+    }
+}
+
+/// Among whom an answer is shared: the callers of one gateway key; and, where
+/// it was a key of their own that the provider was asked with, those who have
+/// that key.
+fn tenant(caller: &Caller, target: &Target) -> String {
+    let mut tenant = caller.tenant.name.to_string();
+    if target.callee.provider.key.is_none()
+        && let Some(digest) = credentials(caller)
+    {
+        tenant.push('#');
+        for byte in &digest[..16] {
+            // Writing to a String does not fail.
+            let _ = write!(tenant, "{byte:02x}");
+        }
+    }
+    tenant
+}
+
+/// A digest of the keys that travel on; `None` where there are none.
+fn credentials(caller: &Caller) -> Option<[u8; 32]> {
+    let mut digest = Sha256::new();
+    let mut any = false;
+    let travels = |name: &&HeaderName| !caller.tenant.is_carried_in(name);
+    for name in KEY_HEADERS.iter().filter(travels) {
+        for value in caller.headers.get_all(name) {
+            any = true;
+            digest.update(name.as_str());
+            digest.update((value.len() as u64).to_le_bytes());
+            digest.update(value.as_bytes());
+        }
+    }
+    any.then(|| digest.finalize().into())
+}
