@@ -3,16 +3,19 @@
 //!
 //! `bin/overhead` puts nowait beside nginx, `bin/instructions` counts what one
 //! call executes, `bin/soak` sends hundreds of thousands of calls and then
-//! looks at memory and at the books. `README.md` says how to read each.
+//! looks at memory and at the books, `bin/share` measures what not asking twice
+//! saves. `README.md` says how to read each.
 
 pub mod callgrind;
 pub mod load;
 pub mod mix;
 pub mod peers;
 pub mod process;
+pub mod redis;
 pub mod responder;
 pub mod table;
 pub mod wire;
+pub mod zipf;
 
 /// What every step here can fail with: these are tools for people, and the
 /// message is all that is looked at.

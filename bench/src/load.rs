@@ -82,26 +82,41 @@ fn body(more: &str) -> String {
 /// # Errors
 /// The first call that isn't answered by a whole 200.
 pub async fn calls(to: SocketAddr, connections: usize, length: Duration) -> Result<Calls> {
-    let request = chat(to);
+    calls_of(to, &[chat(to)], connections, length).await
+}
+
+/// The same with `requests` in turn; every connection begins elsewhere.
+///
+/// # Errors
+/// As [`calls`].
+pub async fn calls_of(
+    to: SocketAddr,
+    requests: &[Arc<[u8]>],
+    connections: usize,
+    length: Duration,
+) -> Result<Calls> {
     let start = Instant::now();
     let end = start + length;
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        let request = request.clone();
+    for worker in 0..connections {
+        let mut requests = requests.to_vec();
+        let from = requests.len() * worker / connections;
+        requests.rotate_left(from);
         workers.spawn(async move {
             let mut connection = Connection::open(to).await?;
             let mut latencies = Vec::with_capacity(1 << 14);
-            loop {
+            for request in requests.iter().cycle() {
                 let sent = Instant::now();
                 if sent >= end {
                     return Ok::<_, crate::Error>(latencies);
                 }
-                connection.call(&request).await?;
+                connection.call(request).await?;
                 latencies.push(sent.elapsed());
                 if !connection.is_reusable() {
                     connection = Connection::open(to).await?;
                 }
             }
+            Err("nothing to send".into())
         });
     }
     let mut all = Calls::default();
@@ -201,6 +216,7 @@ async fn one(
 pub async fn hold(to: SocketAddr, many: usize) -> Result<Vec<Connection>> {
     // A few events, so that what a proxy allocates for the first ones is there.
     let asked = Stream {
+        first: Duration::ZERO,
         events: 8,
         gap: Duration::from_millis(2),
         hold: true,
@@ -246,16 +262,17 @@ mod tests {
     #[tokio::test]
     async fn the_loops_see_every_answer_whole() {
         let responder = Responder::start().expect("loopback has a free port");
-        let calls = calls(responder.address, 4, Duration::from_millis(20))
+        let calls = calls(responder.address, 4, Duration::from_millis(200))
             .await
             .expect("all 200");
         assert!(calls.latencies.len() > 4);
         let asked = Stream {
+            first: Duration::ZERO,
             events: 16,
             gap: Duration::ZERO,
             hold: false,
         };
-        let seen = streams(responder.address, asked, 4, Duration::from_millis(20))
+        let seen = streams(responder.address, asked, 4, Duration::from_millis(200))
             .await
             .expect("all whole");
         assert!(seen.first_events.len() >= 4);

@@ -64,24 +64,33 @@ impl Peer {
     /// When it doesn't start or doesn't answer within 20 s.
     pub async fn start(self, setup: Setup<'_>) -> Result<Running> {
         let address = process::free_address()?;
-        let folder = setup.folder.join(self.name());
-        fs::create_dir_all(&folder)?;
-        let config = match self {
-            Self::Nginx => nginx(address, setup.upstream, setup.nginx_log),
-            Self::Nowait => nowait(address, setup.upstream),
-        };
-        let file = folder.join("config");
-        fs::write(&file, config)?;
-        let path = |path: &Path| path.to_str().map(str::to_owned).ok_or("path is not UTF-8");
-        let (file, folder_name, nowait) = (path(&file)?, path(&folder)?, path(setup.nowait)?);
-        let command = match self {
-            Self::Nginx => vec!["nginx", "-p", &folder_name, "-c", &file, "-e", "stderr"],
-            Self::Nowait => vec![&*nowait, "serve", "--config", &file],
-        };
-        let started = Instant::now();
-        let process = Process::start(self.name(), &command, setup.core, &folder)?;
-        first_answer(address, process, started).await
+        match self {
+            Self::Nginx => {
+                let config = nginx(address, setup.upstream, setup.nginx_log, None);
+                start_nginx(address, &config, setup).await
+            }
+            Self::Nowait => {
+                let config = nowait(address, setup.upstream);
+                start_nowait(address, &config, &[], setup).await
+            }
+        }
     }
+}
+
+/// Starts nginx with a configuration of [`nginx`].
+///
+/// # Errors
+/// As [`Peer::start`].
+pub async fn start_nginx(address: SocketAddr, config: &str, setup: Setup<'_>) -> Result<Running> {
+    let folder = setup.folder.join("nginx");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join("config");
+    fs::write(&file, config)?;
+    let (file, place) = (file.to_string_lossy(), folder.to_string_lossy());
+    let command = ["nginx", "-p", &*place, "-c", &*file, "-e", "stderr"];
+    let started = Instant::now();
+    let process = Process::start("nginx", &command, setup.core, &folder)?;
+    first_answer(address, process, started).await
 }
 
 /// Starts nowait with a configuration of the caller's own (`serve` is ours to
@@ -95,14 +104,15 @@ pub async fn start_nowait(
     before: &[&str],
     setup: Setup<'_>,
 ) -> Result<Running> {
-    let (binary, folder) = (setup.nowait, setup.folder);
+    let (binary, folder) = (setup.nowait, setup.folder.join("nowait"));
+    fs::create_dir_all(&folder)?;
     let file = folder.join("nowait.toml");
     fs::write(&file, config)?;
     let (binary, file) = (binary.to_string_lossy(), file.to_string_lossy());
     let mut command = before.to_vec();
     command.extend([&*binary, "serve", "--config", &*file]);
     let started = Instant::now();
-    let process = Process::start("nowait", &command, setup.core, folder)?;
+    let process = Process::start("nowait", &command, setup.core, &folder)?;
     first_answer(address, process, started).await
 }
 
@@ -146,8 +156,26 @@ pub fn nowait(listen: SocketAddr, upstream: SocketAddr) -> String {
     )
 }
 
-fn nginx(listen: SocketAddr, upstream: SocketAddr, log: bool) -> String {
+/// nginx as a relay that buffers nothing; as a cache where it has a folder for
+/// one, which should be in memory. A body is the key, as it is in nowait.
+pub fn nginx(listen: SocketAddr, upstream: SocketAddr, log: bool, cache: Option<&Path>) -> String {
     let access_log = if log { "access.log" } else { "off" };
+    let (store, relay) = match cache {
+        None => (String::new(), "proxy_buffering off;".to_owned()),
+        Some(folder) => (
+            format!(
+                "sendfile on;\nopen_file_cache max=100000 inactive=1h;\n\
+                 proxy_cache_path {} levels=1:2 keys_zone=answers:64m max_size=4g inactive=1h use_temp_path=off;\n",
+                folder.display()
+            ),
+            "proxy_cache answers;\nproxy_cache_methods POST;\n\
+             proxy_cache_key $request_uri$http_authorization$request_body;\n\
+             proxy_cache_valid 200 1h;\nproxy_cache_lock on;\nproxy_ignore_headers Cache-Control;\n\
+             client_body_buffer_size 64k;\nclient_body_in_single_buffer on;\n\
+             add_header Cache-Status $upstream_cache_status;"
+                .to_owned(),
+        ),
+    };
     // Everything written goes into the run's own folder, so that it needs no
     // right that the user doesn't have.
     format!(
@@ -158,9 +186,10 @@ fn nginx(listen: SocketAddr, upstream: SocketAddr, log: bool) -> String {
          client_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
          uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\n\
          tcp_nodelay on;\nkeepalive_requests 1000000000;\nkeepalive_timeout 1h;\nclient_max_body_size 32m;\n\
+         {store}\
          upstream responder {{ server {upstream}; keepalive 2048; keepalive_requests 1000000000; }}\n\
          server {{\nlisten {listen} backlog=4096;\n\
          location / {{\nproxy_pass http://responder;\nproxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\";\nproxy_buffering off;\nproxy_read_timeout 600s;\n}}\n}}\n}}\n"
+         proxy_set_header Connection \"\";\n{relay}\nproxy_read_timeout 600s;\n}}\n}}\n}}\n"
     )
 }

@@ -273,6 +273,21 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// Makes a new one whose files are memory (`/dev/shm`), where there is such
+    /// a place.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn in_memory() -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::new();
+        }
+        let path = memory.join(format!("nowait-bench-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0

@@ -1,12 +1,17 @@
 //! The upstream that every proxy is measured against: fixed answers, made once,
 //! at the least cost that still is HTTP/1.1.
 //!
-//! A call says in its `user` field what stream it wants ([`Stream`]), because
-//! the body is the one thing every proxy passes on untouched. It runs on a
-//! thread of its own, so that a direct call, too, crosses two threads.
+//! A call says in its `user` field what it wants ([`Stream`], or [`ANSWER`]),
+//! because the body is the one thing every proxy passes on untouched. It runs
+//! on a thread of its own, so that a direct call, too, crosses two threads. It
+//! counts what it was asked.
+
+mod answer;
+mod embeddings;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use memchr::memmem;
@@ -18,17 +23,23 @@ use tokio::time::{self, Instant};
 
 use crate::Result;
 
+pub use answer::{ANSWER, ANSWER_EVENTS, ANSWER_LENGTH};
+pub use embeddings::{PER_CALL, PER_SECOND};
+
 /// A responder that serves until it is dropped.
 #[derive(Debug)]
 pub struct Responder {
     /// Where it listens: loopback, a port of the system's choice.
     pub address: SocketAddr,
+    asked: Arc<AtomicU64>,
     _stop: oneshot::Sender<()>,
 }
 
 /// The event stream a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
+    /// Time before the first event.
+    pub first: Duration,
     /// How many events, the closing `[DONE]` included.
     pub events: u32,
     /// Time between two of them; zero sends them back to back.
@@ -54,7 +65,8 @@ impl Stream {
     /// The value of the `user` field that asks for this stream.
     pub fn ask(self) -> String {
         let hold = if self.hold { "hold" } else { "end" };
-        format!("bench {} {} {hold}", self.events, self.gap.as_micros())
+        let (first, gap) = (self.first.as_micros(), self.gap.as_micros());
+        format!("bench {first} {} {gap} {hold}", self.events)
     }
 
     /// Reads it back from a body.
@@ -63,6 +75,7 @@ impl Stream {
         let to = from + memchr::memchr(b'"', &body[from..])?;
         let mut words = std::str::from_utf8(&body[from..to]).ok()?.split(' ');
         Some(Self {
+            first: Duration::from_micros(words.next()?.parse().ok()?),
             events: words.next()?.parse().ok()?,
             gap: Duration::from_micros(words.next()?.parse().ok()?),
             hold: words.next()? == "hold",
@@ -81,26 +94,33 @@ impl Responder {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let asked = Arc::new(AtomicU64::new(0));
+        let answers = Arc::new(Answers::new(Arc::clone(&asked)));
         std::thread::Builder::new()
             .name("responder".into())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        _ = accept(listener) => {}
+                        _ = accept(listener, answers) => {}
                         _ = stopped => {}
                     }
                 });
             })?;
         Ok(Self {
             address,
+            asked,
             _stop: stop,
         })
     }
+
+    /// How many calls have come to it, refused ones included.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
 }
 
-async fn accept(listener: StdListener) -> Result<()> {
+async fn accept(listener: StdListener, answers: Arc<Answers>) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let answers = Arc::new(Answers::new());
     loop {
         let (stream, _) = listener.accept().await?;
         let answers = answers.clone();
@@ -117,10 +137,9 @@ async fn serve(mut stream: TcpStream, answers: &Answers) -> Result<()> {
     loop {
         match request(&bytes[..filled])? {
             Some((head, end)) if end <= filled => {
-                match Stream::asked(&bytes[head..end]) {
-                    Some(asked) => answers.stream(&mut stream, asked).await?,
-                    None => stream.write_all(&answers.chat).await?,
-                }
+                answers
+                    .give(&mut stream, &bytes[..head], &bytes[head..end])
+                    .await?;
                 bytes.copy_within(end..filled, 0);
                 filled -= end;
                 continue;
@@ -156,6 +175,9 @@ fn request(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
 
 /// The bytes of every answer, chunk framing included.
 struct Answers {
+    asked: Arc<AtomicU64>,
+    embeddings: embeddings::Limit,
+    long: answer::Answer,
     chat: Vec<u8>,
     delta: Vec<u8>,
     finish: Vec<u8>,
@@ -163,7 +185,7 @@ struct Answers {
 }
 
 impl Answers {
-    fn new() -> Self {
+    fn new(asked: Arc<AtomicU64>) -> Self {
         let text = "Warm connections answer sooner. ".repeat(20);
         let body = format!(
             r#"{{"id":"chatcmpl-B0nch0000000000000000000000001","object":"chat.completion","created":1760000000,"model":"gpt-4o-2024-08-06","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":180,"completion_tokens":140,"total_tokens":320,"prompt_tokens_details":{{"cached_tokens":0}}}},"system_fingerprint":"fp_b0nch00001"}}"#
@@ -174,6 +196,9 @@ impl Answers {
             body.len()
         );
         Self {
+            asked,
+            embeddings: embeddings::Limit::default(),
+            long: answer::Answer::new(),
             chat: chat.into_bytes(),
             delta: chunk(DELTA),
             finish: chunk(FINISH),
@@ -181,11 +206,29 @@ impl Answers {
         }
     }
 
+    /// Answers one call.
+    async fn give(&self, to: &mut TcpStream, head: &[u8], body: &[u8]) -> Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if memmem::find(head, b"/embeddings ").is_some() {
+            return Ok(to.write_all(&self.embeddings.answer(body).await?).await?);
+        }
+        if let Some(asked) = Stream::asked(body) {
+            return self.stream(to, asked).await;
+        }
+        if memmem::find(body, ANSWER.as_bytes()).is_some() {
+            return self.long.give(to, body).await;
+        }
+        Ok(to.write_all(&self.chat).await?)
+    }
+
     /// Writes the head and every event by itself, as providers do: a proxy
     /// that forgets `TCP_NODELAY` shows it here.
     async fn stream(&self, to: &mut TcpStream, asked: Stream) -> Result<()> {
         to.write_all(STREAM_HEAD).await?;
-        let start = Instant::now();
+        let start = Instant::now() + asked.first;
+        if !asked.first.is_zero() {
+            time::sleep_until(start).await;
+        }
         for event in 0..asked.events {
             if event > 0 && !asked.gap.is_zero() {
                 time::sleep_until(start + asked.gap * event).await;
@@ -233,6 +276,7 @@ mod tests {
         );
 
         let asked = Stream {
+            first: Duration::ZERO,
             events: 64,
             gap: Duration::ZERO,
             hold: false,
@@ -248,11 +292,13 @@ mod tests {
         }
         assert_eq!(count.events, 64);
         assert!(connection.is_reusable());
+        assert_eq!(responder.asked(), 2);
     }
 
     #[test]
     fn what_is_asked_is_what_is_read() {
         let asked = Stream {
+            first: Duration::from_millis(7),
             events: 9,
             gap: Duration::from_millis(5),
             hold: true,

@@ -34,6 +34,10 @@ pub enum Target {
     Ratio(f64),
     /// At most this, in the row's own unit.
     Value(f64),
+    /// At least this, in the row's own unit.
+    Least(f64),
+    /// At most the direct call's value divided by this.
+    Fewer(f64),
 }
 
 /// Rows under the names of their columns.
@@ -75,6 +79,33 @@ impl Row {
             values.min_by(f64::total_cmp)
         }
     }
+
+    /// Whether the best round reached the target: on a shared machine noise
+    /// only ever adds. `None` where nothing was measured or promised.
+    fn reached(&self, ours: usize, nginx: usize, direct: Option<usize>) -> Option<bool> {
+        let best = self.best(ours)?;
+        Some(match self.quantity.target? {
+            Target::Ratio(most) => ratio(Some(best), self.best(nginx))? <= most,
+            Target::Value(most) => best <= most,
+            Target::Least(least) => best >= least,
+            Target::Fewer(times) => best * times <= self.best(direct?)?,
+        })
+    }
+
+    fn verdict(&self, ours: usize, nginx: usize, direct: Option<usize>) -> String {
+        let (Some(target), Some(reached)) =
+            (self.quantity.target, self.reached(ours, nginx, direct))
+        else {
+            return String::new();
+        };
+        let mark = if reached { "reached" } else { "MISSED" };
+        match target {
+            Target::Ratio(most) => format!("≤ {most:.2} × {mark}"),
+            Target::Value(most) => format!("≤ {most} {mark}"),
+            Target::Least(least) => format!("≥ {least} {mark}"),
+            Target::Fewer(times) => format!("≤ direct / {times} {mark}"),
+        }
+    }
 }
 
 impl Table {
@@ -102,8 +133,7 @@ impl Table {
 
     /// The table as aligned text, readable as Markdown.
     pub fn text(&self) -> String {
-        let base = self.column("nginx");
-        let ours = self.column("nowait");
+        let [direct, base, ours] = ["direct", "nginx", "nowait"].map(|name| self.column(name));
         let mut lines = vec![self.header(base.is_some() && ours.is_some())];
         for row in &self.rows {
             let mut cells = vec![row.quantity.name.to_owned()];
@@ -119,7 +149,7 @@ impl Table {
                     (Some(paired), Some(best)) => format!("{paired:.2} ({best:.2})"),
                     _ => "–".to_owned(),
                 });
-                cells.push(verdict(row, ours, base));
+                cells.push(row.verdict(ours, base, direct));
             }
             lines.push(cells);
         }
@@ -128,13 +158,14 @@ impl Table {
 
     /// Every row that has a target and missed it.
     pub fn missed(&self) -> Vec<&'static str> {
-        let (Some(base), Some(ours)) = (self.column("nginx"), self.column("nowait")) else {
+        let [direct, base, ours] = ["direct", "nginx", "nowait"].map(|name| self.column(name));
+        let (Some(base), Some(ours)) = (base, ours) else {
             return Vec::new();
         };
         let missed = self
             .rows
             .iter()
-            .filter(|row| reached(row, ours, base) == Some(false));
+            .filter(|row| row.reached(ours, base, direct) == Some(false));
         missed.map(|row| row.quantity.name).collect()
     }
 
@@ -176,26 +207,6 @@ fn middle(mut values: Vec<f64>) -> Option<f64> {
 
 fn ratio(ours: Option<f64>, base: Option<f64>) -> Option<f64> {
     Some(ours? / base.filter(|&base| base > 0.0)?)
-}
-
-/// Whether the best round reached the target: on a shared machine noise only
-/// ever adds.
-fn reached(row: &Row, ours: usize, base: usize) -> Option<bool> {
-    Some(match row.quantity.target? {
-        Target::Ratio(most) => ratio(row.best(ours), row.best(base))? <= most,
-        Target::Value(most) => row.best(ours)? <= most,
-    })
-}
-
-fn verdict(row: &Row, ours: usize, base: usize) -> String {
-    let (Some(target), Some(reached)) = (row.quantity.target, reached(row, ours, base)) else {
-        return String::new();
-    };
-    let mark = if reached { "reached" } else { "MISSED" };
-    match target {
-        Target::Ratio(most) => format!("≤ {most:.2} × {mark}"),
-        Target::Value(most) => format!("≤ {most} {mark}"),
-    }
 }
 
 /// Three significant digits, or all of a large whole number.
@@ -283,6 +294,35 @@ mod tests {
         );
         assert!(text.contains("≤ 15 MISSED"), "{text}");
         assert_eq!(table.json()[0]["columns"]["nowait"]["rounds"][1], 30.0);
+    }
+
+    #[test]
+    fn targets_beside_the_direct_call_and_from_below() {
+        let row = |name, rising, target| Quantity {
+            name,
+            rising,
+            target: Some(target),
+        };
+        let rows = [
+            row("calls", false, Target::Fewer(20.0)),
+            row("time", false, Target::Fewer(5.0)),
+            row("share", true, Target::Least(0.9)),
+        ];
+        let mut table = Table::new(vec!["direct", "nginx", "nowait"], &rows);
+        for (name, column, value) in [
+            ("calls", 0, 2000.0),
+            ("calls", 2, 101.0),
+            ("time", 0, 40.0),
+            ("time", 2, 8.0),
+            ("share", 2, 0.8),
+            ("share", 2, 0.95),
+        ] {
+            table.add(name, column, value).expect("declared");
+        }
+        assert_eq!(table.missed(), ["calls"]);
+        let text = table.text();
+        assert!(text.contains("≤ direct / 20 MISSED"), "{text}");
+        assert!(text.contains("≥ 0.9 reached"), "{text}");
     }
 
     #[test]

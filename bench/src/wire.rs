@@ -43,6 +43,19 @@ enum Body {
 pub struct Head {
     /// The status code.
     pub status: u16,
+    /// What its cache says of it, where one does.
+    pub cache: Option<Cache>,
+}
+
+/// What became of a call at a cache (`Cache-Status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// The answer had been kept.
+    Hit,
+    /// It was asked for.
+    Miss,
+    /// Somebody else was asking for it already.
+    Joined,
 }
 
 impl Connection {
@@ -214,8 +227,9 @@ impl Connection {
         else {
             return Ok(None);
         };
-        let head = Head {
+        let mut head = Head {
             status: answer.code.unwrap_or_default(),
+            cache: None,
         };
         self.keep = true;
         self.body = Body::UntilClose;
@@ -229,6 +243,8 @@ impl Connection {
                 self.body = Body::Chunk(0);
             } else if header.name.eq_ignore_ascii_case("connection") {
                 self.keep = !header.value.eq_ignore_ascii_case(b"close");
+            } else if header.name.eq_ignore_ascii_case("cache-status") {
+                head.cache = Some(Cache::of(header.value));
             }
         }
         self.keep &= self.body != Body::UntilClose;
@@ -266,6 +282,20 @@ impl Connection {
                 self.end += more;
                 Ok(())
             }
+        }
+    }
+}
+
+impl Cache {
+    /// Reads nowait's `Cache-Status`, or the word nginx has for it.
+    fn of(value: &[u8]) -> Self {
+        let says = |word: &[u8]| memmem::find(value, word).is_some();
+        if says(b"; hit") || says(b"HIT") {
+            Self::Hit
+        } else if says(b"collapsed") {
+            Self::Joined
+        } else {
+            Self::Miss
         }
     }
 }
@@ -367,6 +397,20 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(answer)
             );
+        }
+    }
+
+    #[test]
+    fn a_cache_is_understood() {
+        for (value, says) in [
+            ("nowait; hit; ttl=3599", Cache::Hit),
+            ("HIT", Cache::Hit),
+            ("nowait; fwd=miss; collapsed", Cache::Joined),
+            ("nowait; fwd=miss; stored", Cache::Miss),
+            ("nowait; fwd=bypass", Cache::Miss),
+            ("MISS", Cache::Miss),
+        ] {
+            assert_eq!(Cache::of(value.as_bytes()), says, "{value}");
         }
     }
 

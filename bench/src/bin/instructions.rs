@@ -98,6 +98,7 @@ async fn count(options: &Options) -> Result<()> {
     let stream = load::stream(
         address,
         Stream {
+            first: Duration::ZERO,
             events: 64,
             gap: Duration::ZERO,
             hold: false,
@@ -106,6 +107,7 @@ async fn count(options: &Options) -> Result<()> {
     let paced = load::stream(
         address,
         Stream {
+            first: Duration::ZERO,
             events: 64,
             gap: Duration::from_millis(5),
             hold: false,

@@ -60,6 +60,7 @@ struct Options {
 /// Connections under load: enough to keep the proxy's core busy.
 const BUSY: usize = 64;
 const PACED: Stream = Stream {
+    first: Duration::ZERO,
     events: 64,
     gap: Duration::from_millis(5),
     hold: false,
@@ -67,11 +68,13 @@ const PACED: Stream = Stream {
 /// For the time to the first event: the pause behind it lets whoever waits for
 /// it run, where a burst would keep the load's core to the responder.
 const FIRST: Stream = Stream {
+    first: Duration::ZERO,
     events: 4,
     gap: Duration::from_millis(1),
     hold: false,
 };
 const BURST: Stream = Stream {
+    first: Duration::ZERO,
     events: 64,
     gap: Duration::ZERO,
     hold: false,

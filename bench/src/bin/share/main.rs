@@ -1,0 +1,253 @@
+//! What not asking twice saves, and what it costs: identical streams at once,
+//! hits beside nginx's `proxy_cache`, embeddings that travel together, prompts
+//! that repeat, and whether the memory bound is one.
+//!
+//! Everybody is measured in the same run against the same responder; the proxy
+//! has one core, the load and the responder the other. See `bench/README.md`.
+
+mod embed;
+mod hits;
+mod memory;
+mod repeats;
+mod streams;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::json;
+use tokio::runtime::Builder;
+
+use nowait_bench::load::post;
+use nowait_bench::peers::{self, Running, Setup};
+use nowait_bench::process::{self, Cores, Folder};
+use nowait_bench::responder::{ANSWER, Responder};
+use nowait_bench::table::{Quantity, Table, Target};
+use nowait_bench::{Result, unless_stopped};
+
+/// Measures what sharing answers saves, beside direct calls and nginx.
+///
+/// Example: bench/share --rounds 5 --only hits --json share.json
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Rounds; the table shows medians and the best
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Milliseconds per load of cache hits
+    #[arg(long, default_value_t = 1500)]
+    length: u64,
+    /// Which parts are measured
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "streams,hits,embed,repeats,memory"
+    )]
+    only: Vec<Part>,
+    /// One tiny round, to see that everything still works; the numbers mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Run everything at real-time priority (as root): for a machine that is busy
+    #[arg(long)]
+    realtime: bool,
+    /// Exit with 1 when a target is missed
+    #[arg(long)]
+    check: bool,
+    /// Write every number of every round to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The nowait binary [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    nowait: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// 50 identical streams at once, and half way
+    Streams,
+    /// Cache hits, from memory and from Redis
+    Hits,
+    /// 2,000 single embeddings at a provider of 50 calls/s
+    Embed,
+    /// Prompts that repeat (Zipf), with memory for a tenth of them
+    Repeats,
+    /// 100,000 answers of 4 KiB in memory
+    Memory,
+}
+
+/// The columns.
+const DIRECT: usize = 0;
+const NGINX: usize = 1;
+const NOWAIT: usize = 2;
+
+/// What the parts are measured with.
+struct Bench<'a> {
+    options: &'a Options,
+    setup: Setup<'a>,
+    responder: &'a Responder,
+    /// Where the load, the responder and Redis run.
+    core: Option<usize>,
+    /// Its files are memory.
+    shelf: &'a Folder,
+    table: Table,
+}
+
+impl Bench<'_> {
+    /// nowait with more to say than where the provider is.
+    async fn nowait(&self, more: &str) -> Result<Running> {
+        let address = process::free_address()?;
+        let config = format!("{}\n{more}", peers::nowait(address, self.setup.upstream));
+        peers::start_nowait(address, &config, &[], self.setup).await
+    }
+
+    /// nginx that keeps what it relays, with nothing kept yet.
+    async fn nginx(&self) -> Result<Running> {
+        let address = process::free_address()?;
+        let shelf = self.shelf.path().join(address.port().to_string());
+        let log = self.setup.nginx_log;
+        let config = peers::nginx(address, self.setup.upstream, log, Some(&shelf));
+        peers::start_nginx(address, &config, self.setup).await
+    }
+
+    /// The tiny number in a quick run.
+    fn many(&self, usual: usize, quick: usize) -> usize {
+        if self.options.quick { quick } else { usual }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if options.quick {
+        (options.rounds, options.length) = (1, 50);
+    }
+    match measure(&options) {
+        Ok(table) => {
+            println!("\n{}", table.text());
+            let missed = table.missed();
+            if options.check && !missed.is_empty() {
+                eprintln!("missed: {}", missed.join(", "));
+                return ExitCode::FAILURE;
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("share: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<Table> {
+    let cores = Cores::find()?;
+    match cores {
+        // Before the first thread starts, so that all of them follow.
+        Some(cores) => cores.pin_self()?,
+        None => eprintln!("only one core: nothing is pinned and the numbers are of little use"),
+    }
+    if options.realtime {
+        process::realtime()?;
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(unless_stopped(run(options, cores)))
+}
+
+async fn run(options: &Options, cores: Option<Cores>) -> Result<Table> {
+    let beside = std::env::current_exe()?.with_file_name("nowait");
+    let nowait = options.nowait.clone().unwrap_or(beside);
+    let (folder, shelf) = (Folder::new()?, Folder::in_memory()?);
+    let responder = Responder::start()?;
+    let rows: Vec<Quantity> = options.only.iter().flat_map(|part| part.rows()).collect();
+    let mut bench = Bench {
+        options,
+        setup: Setup {
+            upstream: responder.address,
+            core: cores.map(|cores| cores.proxy),
+            folder: folder.path(),
+            nowait: &nowait,
+            nginx_log: true,
+        },
+        responder: &responder,
+        core: cores.map(|cores| cores.load),
+        shelf: &shelf,
+        table: Table::new(vec!["direct", "nginx", "nowait"], &rows),
+    };
+    for round in 0..options.rounds {
+        for part in &options.only {
+            eprintln!("round {} of {}: {part:?}", round + 1, options.rounds);
+            part.measure(&mut bench, round).await?;
+        }
+    }
+    if let Some(file) = &options.json {
+        let report = json!({"rounds": options.rounds, "length_ms": options.length, "rows": bench.table.json()});
+        std::fs::write(file, format!("{report:#}\n"))
+            .map_err(|error| format!("writing {}: {error}", file.display()))?;
+    }
+    Ok(bench.table)
+}
+
+impl Part {
+    /// Its rows in reading order, with what issue 3 promises.
+    fn rows(self) -> Vec<Quantity> {
+        match self {
+            Self::Streams => streams::ROWS.to_vec(),
+            Self::Hits => hits::rows(),
+            Self::Embed => embed::ROWS.to_vec(),
+            Self::Repeats => repeats::ROWS.to_vec(),
+            Self::Memory => memory::ROWS.to_vec(),
+        }
+    }
+
+    async fn measure(self, bench: &mut Bench<'_>, round: usize) -> Result<()> {
+        match self {
+            Self::Streams => streams::measure(bench, round).await,
+            Self::Hits => hits::measure(bench, round).await,
+            Self::Embed => embed::measure(bench).await,
+            Self::Repeats => repeats::measure(bench).await,
+            Self::Memory => memory::measure(bench).await,
+        }
+    }
+}
+
+/// A quantity of which less is better.
+const fn row(name: &'static str, target: Option<Target>) -> Quantity {
+    Quantity {
+        name,
+        rising: false,
+        target,
+    }
+}
+
+/// A quantity of which more is better.
+const fn rising(name: &'static str, target: Option<Target>) -> Quantity {
+    Quantity {
+        name,
+        rising: true,
+        target,
+    }
+}
+
+/// A chat call of about 1 KiB at temperature 0 about `prompt`, with `more`
+/// fields.
+fn chat(to: SocketAddr, prompt: &str, more: &str) -> Arc<[u8]> {
+    let text = "Say in one sentence why a warm connection matters. ".repeat(16);
+    let body = format!(
+        r#"{{"model":"gpt-4o","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{prompt}: {text}"}}],"temperature":0,{more}}}"#
+    );
+    post(to, "/v1/chat/completions", &body)
+}
+
+/// The call whose answer is 4 KiB.
+fn long(to: SocketAddr, prompt: usize, stream: bool) -> Arc<[u8]> {
+    let more = format!(r#""stream":{stream},{ANSWER}""#);
+    chat(to, &format!("prompt {prompt}"), &more)
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
