@@ -64,6 +64,15 @@ impl Key {
         Self(bytes)
     }
 
+    /// The other of a call's two keys: that of an answer with token counts for
+    /// one without, and the other way round.
+    #[must_use]
+    pub fn other(self) -> Self {
+        let mut bytes = self.0;
+        bytes[0] ^= WITHOUT_USAGE;
+        Self(bytes)
+    }
+
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -348,6 +357,7 @@ mod tests {
         let without = with.without_usage();
         assert_ne!(with, without);
         assert_eq!(without, without.without_usage());
+        assert_eq!((with.other(), without.other()), (without, with));
         let other = key(&[], |scope| scope.tenant = None);
         assert_ne!(other.without_usage(), without);
     }

@@ -61,7 +61,7 @@ impl Memory {
         found
     }
 
-    fn find(&self, key: &Key, wanted: &Wanted, now: Instant) -> Result<Hit, Miss> {
+    pub(super) fn find(&self, key: &Key, wanted: &Wanted, now: Instant) -> Result<Hit, Miss> {
         let held = self.entries.get(key).ok_or(Miss::Absent)?;
         let age = held.life.age(now);
         if !wanted.takes(age, held.life.ttl) {

@@ -73,6 +73,12 @@ impl Store {
         self.memory.get(key, wanted).ok()
     }
 
+    /// The same, for a caller whose look-up has been counted already: what it
+    /// missed may have been kept since.
+    pub fn look_again(&self, key: &Key, wanted: &Wanted) -> Option<Hit> {
+        self.memory.find(key, wanted, Instant::now()).ok()
+    }
+
     /// Whether there is a second level to ask.
     pub fn has_remote(&self) -> bool {
         self.redis.is_some()
@@ -206,6 +212,19 @@ pub enum Remote {
     Unfinished,
     /// It can't be reached, or refused: what it has stays until its time.
     Failed,
+}
+
+impl Remote {
+    /// What two purges did together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Unfinished, _) | (_, Self::Unfinished) => Self::Unfinished,
+            (Self::Dropped(a), Self::Dropped(b)) => Self::Dropped(a + b),
+            (Self::None, done) | (done, Self::None) => done,
+        }
+    }
 }
 
 /// Drops what nobody can want any more, forever.

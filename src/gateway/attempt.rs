@@ -38,6 +38,17 @@ pub struct Attempt {
     pub upstream_request_id: Option<HeaderValue>,
 }
 
+impl Attempt {
+    /// Takes over what `other` tells, a try that was made in this one's stead.
+    /// How long this one has waited for it stays.
+    pub(super) fn follow(&mut self, other: &Self) {
+        *self = Self {
+            waited: self.waited,
+            ..other.clone()
+        };
+    }
+}
+
 /// How long one call may take, and what each bound is called.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -102,6 +102,12 @@ impl Inputs {
         gateway: &Gateway,
         wanted: &Wanted,
     ) -> Option<(Head, Bytes)> {
+        for (key, known) in self.keys.iter().flatten().zip(&mut self.known) {
+            // Another call may have brought it since it was missed.
+            *known = known
+                .take()
+                .or_else(|| gateway.cache.look_again(key, wanted));
+        }
         let label = &self.label;
         let mut looking: Vec<_> = (self.keys.iter().flatten().zip(&mut self.known))
             .filter(|(_, known)| known.is_none())

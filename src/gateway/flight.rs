@@ -210,16 +210,20 @@ impl Errand {
         }
         let store = Arc::clone(&self.gateway.cache);
         if let Some(wanted) = &self.wanted {
-            let looking = store.get_remote(&self.keys.own, &self.label, wanted);
-            match unless_deserted(&flight, looking).await {
-                None => return,
-                Some(Some(hit)) => {
-                    flight.head(Head::kept(&hit));
-                    flight.push(hit.stored.body().clone());
-                    flight.complete();
-                    return;
-                }
-                Some(None) => {}
+            // The flight before this one may have ended since it was missed.
+            let mut found = store.look_again(&self.keys.own, wanted);
+            if found.is_none() {
+                let looking = store.get_remote(&self.keys.own, &self.label, wanted);
+                found = match unless_deserted(&flight, looking).await {
+                    None => return,
+                    Some(found) => found,
+                };
+            }
+            if let Some(hit) = found {
+                flight.head(Head::kept(&hit));
+                flight.push(hit.stored.body().clone());
+                flight.complete();
+                return;
             }
         }
         let mut attempt = Attempt::default();

@@ -160,6 +160,8 @@ pub struct Target {
     pub full_name: String,
     /// The name in the metrics: the model's, or `other` past the bound.
     label: String,
+    /// What its answers are kept as, by tenant.
+    labels: RwLock<HashMap<Arc<str>, Arc<Label>>>,
     /// By operation, in the order they were first used; a handful.
     calls: [OnceLock<Arc<Calls>>; OPERATIONS.len()],
 }
@@ -197,17 +199,27 @@ impl Target {
             } else {
                 "other".to_owned()
             },
+            labels: RwLock::default(),
             calls: Default::default(),
         }
     }
 
-    /// What answers of this target to `tenant` are kept as.
+    /// What answers of this target to `tenant` are kept as: the same for all of
+    /// them, up to a bound on tenants.
     pub fn label(&self, tenant: &str) -> Arc<Label> {
-        Arc::new(Label {
+        if let Some(label) = self.labels.read().get(tenant) {
+            return Arc::clone(label);
+        }
+        let label = Arc::new(Label {
             tenant: tenant.into(),
             provider: self.callee.provider.name.as_str().into(),
             model: self.model.as_str().into(),
-        })
+        });
+        let mut labels = self.labels.write();
+        if labels.len() < REMEMBERED {
+            labels.insert(Arc::clone(&label.tenant), Arc::clone(&label));
+        }
+        label
     }
 
     /// The metric handles of calls through `endpoint`.

@@ -16,7 +16,14 @@ pub(super) async fn answer(
     body: &[u8],
 ) -> Result<Answered, Error> {
     let what = read(&generate::fields(caller.query.as_deref(), body)?)?;
-    let purged = gateway.cache.purge(&what).await;
+    let mut purged = gateway.cache.purge(&what).await;
+    if let Purge::Key(key) = what {
+        // A call has two, and shows one.
+        let other = Purge::Key(key.other());
+        let other = gateway.cache.purge(&other).await;
+        purged.memory += other.memory;
+        purged.redis = purged.redis.and(other.redis);
+    }
     let (state, dropped) = match purged.redis {
         Remote::None => ("none", None),
         Remote::Dropped(dropped) => ("done", Some(dropped)),

@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Asked, Source};
-use super::attempt::{Attempt, Limits};
+use super::attempt::Limits;
 use super::directives::Directives;
 use super::embed::{Inputs, Means, Refused};
 use super::flight::{Cargo, Errand, Failure, Head, Replay, told};
@@ -107,18 +107,16 @@ impl Call<'_> {
         };
         let asked = Instant::now();
         let embedded = self.bounded(inputs.embed(means, None)).await;
-        let waited = asked.elapsed();
+        ledger.attempt.waited += asked.elapsed();
         let (head, body) = match embedded? {
             Ok(told) => told,
             Err(Refused::Told(told)) => *told,
             Err(Refused::Failed(failure)) => {
-                ledger.attempt = *failure.attempt;
-                ledger.attempt.waited = waited;
+                ledger.attempt.follow(&failure.attempt);
                 return Err(failure.error);
             }
         };
-        ledger.attempt = head.attempt.clone();
-        ledger.attempt.waited = waited;
+        ledger.attempt.follow(&head.attempt);
         Ok(self.asked(&head, Source::Kept(body), head.sent))
     }
 
@@ -412,7 +410,7 @@ impl Question<'_> {
             ledger.shared = Shared::Kept(kept);
         } else if let Shared::Asked { keeps, .. } = &mut ledger.shared {
             *keeps = head.keeps;
-            ledger.attempt = head.attempt.clone();
+            ledger.attempt.follow(&head.attempt);
             sent = head.sent;
         }
         if head.is_joined {
@@ -529,9 +527,7 @@ impl Question<'_> {
 /// call of whoever asked for it.
 fn failed(broken: Broken<Failure>, ledger: &mut Ledger) -> Error {
     if let (Broken::Failed(failure), Shared::Asked { .. }) = (&broken, ledger.shared) {
-        let waited = ledger.attempt.waited;
-        ledger.attempt = Attempt::clone(&failure.attempt);
-        ledger.attempt.waited = waited;
+        ledger.attempt.follow(&failure.attempt);
     }
     told(broken)
 }
