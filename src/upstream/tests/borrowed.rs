@@ -140,8 +140,9 @@ fn both_cores_in_a_rush_lose_nothing() {
     let upstream = Upstream::new(origin, options, cores, metrics::Pool::default());
     // More calls at a time than there may be connections: every give-back on
     // one core has to reach whoever waits on the other.
+    let all_done = Arc::new(tokio::sync::Barrier::new(both.len()));
     let running = both.each_ref().map(|core| {
-        let upstream = upstream.clone();
+        let (upstream, all_done) = (upstream.clone(), all_done.clone());
         on(core, async move {
             let calls: Vec<_> = (0..8)
                 .map(|_| {
@@ -156,22 +157,13 @@ fn both_cores_in_a_rush_lose_nothing() {
             for call in calls {
                 call.await.unwrap();
             }
-            // Stays until the other is done as well: it may be borrowing.
+            // A connection lives on the core that dialled it: as long as the
+            // other core's calls may borrow one from here, this core has to
+            // run. That all are idle for a moment does not say so.
+            all_done.wait().await;
         })
     });
-    let mut waiting: Vec<_> = running.into_iter().collect();
-    let keep_running = both.each_ref().map(|core| {
-        let upstream = upstream.clone();
-        on(core, async move {
-            while upstream.gauges().streams > 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-    });
-    for core in waiting.drain(..) {
-        core.recv_timeout(FAR).unwrap();
-    }
-    for core in keep_running {
+    for core in running {
         core.recv_timeout(FAR).unwrap();
     }
     assert_eq!(connections.try_iter().count(), 3);
