@@ -23,14 +23,14 @@ impl Pool {
         timing: &mut Timing,
     ) -> Result<Lease, Fault> {
         let since = Instant::now();
-        // With no room for another, one that is in use has to do.
-        let fresh = fresh && self.line.open() < self.options.max_connections;
         let Some(mut place) = Line::join(self, since, fresh) else {
             let what = format!("too many calls wait for a connection to {}", self.origin());
             return Err(Fault::new(FaultKind::Busy, what));
         };
         // What was given back between the first look and joining the line.
-        if !fresh && let Some(lease) = self.take() {
+        if !place.fresh
+            && let Some(lease) = self.take()
+        {
             return Ok(lease);
         }
         self.pump();

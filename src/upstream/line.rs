@@ -3,6 +3,10 @@
 //!
 //! Nothing here is touched on the plain path but one atomic load. How many
 //! dials the waiting ones need is a pure function, [`Demand::dials`].
+//!
+//! Nobody is forgotten: whatever is given back is offered to all who wait, and
+//! is kept only if it is good for none of them. Each of those has room for a
+//! connection of its own; at every change of the counts the dials are booked.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -74,8 +78,8 @@ impl Demand {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Line {
-    /// Waiting calls that any connection would do for. Read on the plain path.
-    eager: AtomicUsize,
+    /// How many wait. Read on the plain path.
+    waiting: AtomicUsize,
     /// Locked on the cold path, for a push or a scan.
     queue: Mutex<Queue>,
 }
@@ -93,7 +97,8 @@ struct Queue {
 struct Waiter {
     id: u64,
     since: Instant,
-    /// Only a connection younger than the wait will do.
+    /// Only a connection younger than the wait will do, as long as there is
+    /// room for one.
     fresh: bool,
     /// Failed dials that would have served it.
     failures: u8,
@@ -101,7 +106,9 @@ struct Waiter {
 }
 
 impl Line {
-    /// Joins the line; `None` if it is too long already.
+    /// Joins the line; `None` if it is too long already. If `fresh`, only a
+    /// connection opened from now on will do; with no room for another, one
+    /// that is in use has to.
     pub(super) fn join(pool: &Arc<Pool>, since: Instant, fresh: bool) -> Option<Place> {
         let (slot, served) = oneshot::channel();
         let line = &pool.line;
@@ -109,6 +116,7 @@ impl Line {
         if queue.waiters.len() >= MAX_WAITING {
             return None;
         }
+        let fresh = fresh && !queue.is_full(pool.options.max_connections);
         let id = queue.next;
         queue.next += 1;
         queue.waiters.push_back(Waiter {
@@ -118,38 +126,34 @@ impl Line {
             failures: 0,
             slot,
         });
-        if !fresh {
-            line.eager.fetch_add(1, Ordering::SeqCst);
-        }
+        line.waiting.fetch_add(1, Ordering::SeqCst);
         Some(Place {
             id,
+            fresh,
             served,
             pool: pool.clone(),
         })
     }
 
-    /// Somebody waits whom any connection would help.
-    pub(super) fn is_eager(&self) -> bool {
-        self.eager.load(Ordering::SeqCst) > 0
-    }
-
     /// Somebody waits.
     pub(super) fn is_anyone(&self) -> bool {
-        self.is_eager() || !self.queue.lock().waiters.is_empty()
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Hands `lease` to the first call it is good for; returns it if there is
-    /// none.
-    pub(super) fn hand_over(&self, mut lease: Lease) -> Option<Lease> {
+    /// none. `max` connections may be open.
+    pub(super) fn hand_over(&self, mut lease: Lease, max: usize) -> Option<Lease> {
         loop {
             let born = lease.link().born;
             let waiter = {
                 let mut queue = self.queue.lock();
-                let fits = |waiter: &Waiter| !waiter.fresh || born >= waiter.since;
-                match queue.waiters.iter().position(fits) {
-                    Some(at) => self.remove(&mut queue, at)?,
-                    None => return Some(lease),
-                }
+                let is_full = queue.is_full(max);
+                let fits = |waiter: &Waiter| !waiter.fresh || is_full || born >= waiter.since;
+                let first = queue.waiters.iter().position(fits);
+                first.and_then(|at| self.remove(&mut queue, at))
+            };
+            let Some(waiter) = waiter else {
+                return Some(lease);
             };
             match waiter.slot.send(Ok(lease)) {
                 Ok(()) => return None,
@@ -172,7 +176,7 @@ impl Line {
     /// Books one dial nobody waits for, if there is room for it.
     pub(super) fn book_spare(&self, max: usize) -> bool {
         let mut queue = self.queue.lock();
-        let room = queue.open + queue.dialing < max;
+        let room = !queue.is_full(max);
         if room {
             queue.coming += 1;
             queue.dialing += 1;
@@ -259,14 +263,17 @@ impl Line {
 
     fn remove(&self, queue: &mut Queue, at: usize) -> Option<Waiter> {
         let waiter = queue.waiters.remove(at)?;
-        if !waiter.fresh {
-            self.eager.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         Some(waiter)
     }
 }
 
 impl Queue {
+    /// There is no room for another connection.
+    fn is_full(&self, max: usize) -> bool {
+        self.open + self.dialing >= max
+    }
+
     fn demand(&self, yields: Yield, max: usize) -> Demand {
         Demand {
             waiting: self.waiters.len(),
@@ -283,6 +290,8 @@ impl Queue {
 /// A call's place in the line; left when dropped.
 pub(super) struct Place {
     id: u64,
+    /// Only a connection opened from now on will do.
+    pub(super) fresh: bool,
     /// What the call is waiting for.
     pub(super) served: oneshot::Receiver<Result<Lease, Fault>>,
     pool: Arc<Pool>,

@@ -158,37 +158,49 @@ impl Pool {
     /// Takes an HTTP/1.1 connection back (or in, if it is new).
     pub(super) fn give(mut conn: Box<h1::Conn>) {
         let pool = conn.pool().clone();
-        loop {
-            {
-                let shard = &pool.shards[conn.link.core];
-                let mut ready = shard.ready.lock();
-                // All within the lock. The closing pool finds the connection
-                // in the shard, or this finds the pool closed; its end finds
-                // it in the shard, or is found here; and whoever joins the
-                // line after this looks at the shard after it.
-                if pool.is_closed() || !conn.is_quiet(pool.keeper.waker()) {
-                    break;
-                }
-                if !pool.line.is_eager() {
+        let shard = &pool.shards[conn.link.core];
+        {
+            let mut ready = shard.ready.lock();
+            // All within the lock. The closing pool finds the connection in
+            // the shard, or this finds the pool closed; its end finds it in
+            // the shard, or is found here; and who joins the line after it was
+            // offered looks at the shard after it was put there.
+            if !pool.is_closed() && conn.is_quiet(pool.keeper.waker()) {
+                if let Some(conn) = pool.offer(conn) {
                     let since = Instant::now();
                     ready.one.push(h1::Idle { conn, since });
                     shard.idle.store(ready.one.len(), Ordering::Relaxed);
-                    return;
                 }
-            }
-            let lease = Lease::One(h1::Lease::new(conn));
-            match pool.line.hand_over(lease) {
-                Some(Lease::One(back)) => conn = back.release(),
-                _ => return,
+                return;
             }
         }
+        // Not within it: the room this makes is for others to fill.
+        drop(conn);
+    }
+
+    /// Offers a connection to those who wait; returns it if none can use it.
+    fn offer(&self, conn: Box<h1::Conn>) -> Option<Box<h1::Conn>> {
+        if !self.line.is_anyone() {
+            return Some(conn);
+        }
+        let lease = Lease::One(h1::Lease::new(conn));
+        match self.hand_over(lease)? {
+            Lease::One(back) => Some(back.release()),
+            Lease::Two(_) => None,
+        }
+    }
+
+    fn hand_over(&self, lease: Lease) -> Option<Lease> {
+        self.line.hand_over(lease, self.options.max_connections)
     }
 
     /// Takes a new HTTP/1.1 connection in.
     pub(super) fn add_one(self: &Arc<Self>, conn: Box<h1::Conn>) {
-        // Those who insist on a new one are not counted as eager.
-        let lease = Lease::One(h1::Lease::new(conn));
-        drop(self.line.hand_over(lease));
+        // Even a closed pool's, or one that has ended: who waits for it learns
+        // that from it.
+        if let Some(conn) = self.offer(conn) {
+            Self::give(conn);
+        }
     }
 
     /// These ended while nobody used them.
@@ -215,7 +227,7 @@ impl Pool {
 
     /// A stream of `conn` has ended.
     pub(super) fn stream_ended(self: &Arc<Self>, conn: &Arc<h2::Conn>) {
-        if self.line.is_eager() {
+        if self.line.is_anyone() {
             self.serve_from(conn);
         }
         if self.is_closed() && conn.in_use() == 0 {
@@ -229,7 +241,7 @@ impl Pool {
             let Some(lease) = conn.reserve(self) else {
                 return;
             };
-            if let Some(Lease::Two(unwanted)) = self.line.hand_over(Lease::Two(lease)) {
+            if let Some(Lease::Two(unwanted)) = self.hand_over(Lease::Two(lease)) {
                 // Not by dropping it, which would come back here.
                 return unwanted.return_unused();
             }

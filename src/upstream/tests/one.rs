@@ -408,6 +408,42 @@ async fn a_call_beyond_the_last_connection_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_sent_again_waits_its_turn_where_there_is_no_room() {
+    let (upstream, _, mut acceptor) = in_memory(Options {
+        max_connections: 1,
+        ..options()
+    });
+    let started = Instant::now();
+    let peer = async {
+        let mut io = acceptor.accept().await.unwrap();
+        request_of(&mut io).await.unwrap();
+        io.write_all(HELLO).await.unwrap();
+        request_of(&mut io).await.unwrap();
+        // Somebody else is waiting when the second call loses its connection:
+        // the only room goes to the first in line.
+        while !upstream.pool.line.is_anyone() {
+            tokio::task::yield_now().await;
+        }
+        drop(io);
+        answer_all(acceptor, HELLO).await;
+    };
+    let calls = async {
+        call(&upstream, get("/first")).await.unwrap();
+        let (again, next) = tokio::join!(
+            call(&upstream, get("/again")),
+            call(&upstream, get("/next"))
+        );
+        assert_eq!(again.unwrap().0.sends, 2);
+        assert_eq!(next.unwrap().0.sends, 1);
+    };
+    tokio::select! {
+        () = peer => panic!("the peer goes on"),
+        () = calls => {}
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_ends_the_wait_for_a_turn() {
     let (upstream, _, mut acceptor) = in_memory(Options {
         max_connections: 1,
