@@ -9,14 +9,14 @@
 mod answer;
 mod embeddings;
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
@@ -57,6 +57,11 @@ const FINISH: &[u8] = br#"data: {"id":"chatcmpl-B0nch0000000000000000000000001",
 
 "#;
 const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Callers that may wait to be accepted. One that finds no place is not
+/// refused: its first packet is dropped, and it knocks again after 1 s and 3 s,
+/// which would be measured as the proxy's.
+const BACKLOG: u32 = 4096;
+
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
     openai-processing-ms: 12\r\nx-request-id: req_b0nch000000000000000000000000001\r\n\
     cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -89,11 +94,15 @@ impl Responder {
     /// # Errors
     /// When no port or no thread can be had.
     pub fn start() -> Result<Self> {
-        let listener = StdListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = {
+            let _within = runtime.enter();
+            socket.listen(BACKLOG)?
+        };
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let asked = Arc::new(AtomicU64::new(0));
         let answers = Arc::new(Answers::new(Arc::clone(&asked)));
         std::thread::Builder::new()
@@ -119,8 +128,7 @@ impl Responder {
     }
 }
 
-async fn accept(listener: StdListener, answers: Arc<Answers>) -> Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+async fn accept(listener: TcpListener, answers: Arc<Answers>) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let answers = answers.clone();
