@@ -168,7 +168,8 @@ pub enum Purge {
     Key(Key),
     /// Those of one model: `model` whoever gave it, or `provider/model`.
     Model(String),
-    /// Those of one tenant.
+    /// Those of one tenant, with whatever keys of their own its callers bring:
+    /// `NAME`, and `NAME#…`.
     Tenant(String),
     /// Every one.
     All,
@@ -186,7 +187,10 @@ impl Purge {
                         .and_then(|rest| rest.strip_prefix('/'))
                         == Some(&label.model)
             }
-            Self::Tenant(which) => *which == *label.tenant,
+            Self::Tenant(which) => label
+                .tenant
+                .strip_prefix(which.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('#')),
             Self::All => true,
         }
     }

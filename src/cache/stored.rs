@@ -129,11 +129,13 @@ impl Hit {
     /// Whole seconds it stays fresh, negative once it is stale: the `ttl` of
     /// `Cache-Status` (RFC 9211, section 2.5).
     pub fn seconds_left(&self) -> i64 {
-        let seconds = |of: Duration| i64::try_from(of.as_secs()).unwrap_or(i64::MAX);
-        match self.ttl.checked_sub(self.age) {
-            Some(left) => seconds(left),
-            None => -seconds(self.age - self.ttl),
+        let number = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        if self.is_fresh() {
+            return number((self.ttl - self.age).as_secs());
         }
+        let over = self.age - self.ttl;
+        let begun = u64::from(over.subsec_nanos() > 0);
+        -number((over.as_secs() + begun).max(1))
     }
 }
 

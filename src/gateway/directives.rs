@@ -43,12 +43,13 @@ impl Directives {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let mut found = Self::default();
         for value in headers.get_all(header::CACHE_CONTROL) {
-            for directive in value.to_str().unwrap_or_default().split(',') {
+            // Half a word that can't be read doesn't take the others along.
+            for directive in String::from_utf8_lossy(value.as_bytes()).split(',') {
                 found.take(directive.trim());
             }
         }
-        if let Some(value) = headers.get(X_NOWAIT_CACHE) {
-            found.share = Some(match value.as_bytes().trim_ascii() {
+        for value in headers.get_all(X_NOWAIT_CACHE) {
+            let share = match value.as_bytes().trim_ascii() {
                 b"all" => Share::All,
                 b"deterministic" => Share::Deterministic,
                 b"off" => Share::Off,
@@ -58,7 +59,8 @@ impl Directives {
                     )
                     .param("x-nowait-cache"));
                 }
-            });
+            };
+            found.share = Some(found.share.map_or(share, |other| stricter(share, other)));
         }
         Ok(found)
     }
@@ -73,10 +75,21 @@ impl Directives {
         } else if is("only-if-cached") {
             self.only_if_cached = true;
         } else if is("max-age") {
-            self.max_age = Some(seconds(argument));
+            let age = seconds(argument);
+            self.max_age = Some(self.max_age.map_or(age, |other| other.min(age)));
         } else if is("stale-while-revalidate") {
-            self.stale = Some(seconds(argument));
+            let stale = seconds(argument);
+            self.stale = Some(self.stale.map_or(stale, |other| other.min(stale)));
         }
+    }
+}
+
+/// Of two rules the one that shares less.
+fn stricter(one: Share, other: Share) -> Share {
+    match (one, other) {
+        (Share::Off, _) | (_, Share::Off) => Share::Off,
+        (Share::Deterministic, _) | (_, Share::Deterministic) => Share::Deterministic,
+        (Share::All, Share::All) => Share::All,
     }
 }
 
@@ -137,6 +150,7 @@ mod tests {
                     ..aged(5)
                 },
             ),
+            (&["max-age=5", "max-age=3, max-age=9"], aged(3)),
             (&["max-age=soon"], aged(0)),
             (&["max-age=-1"], aged(0)),
             (&["max-age"], aged(0)),

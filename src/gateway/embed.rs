@@ -88,6 +88,14 @@ impl Inputs {
         })
     }
 
+    /// What its vector is kept under; none for several.
+    pub(super) fn key(&self) -> Option<Key> {
+        match self.keys.as_deref() {
+            Some([key]) => Some(*key),
+            _ => None,
+        }
+    }
+
     /// Looks for vectors in memory. The answer, if all are there.
     pub(super) fn look_up(&mut self, gateway: &Gateway, wanted: &Wanted) -> Option<(Head, Bytes)> {
         for (key, known) in self.keys.iter().flatten().zip(&mut self.known) {

@@ -12,7 +12,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::Gateway;
@@ -25,8 +26,8 @@ use super::plan::Target;
 use super::relay::{Form, Relay, Step};
 use crate::cache::recording::{self, Broken};
 use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
-use crate::cache::{Key, flights};
-use crate::dialect::{Ending, Finish, Format, Usage, answer};
+use crate::cache::{Key, Store, flights};
+use crate::dialect::{Ending, Finish, Format, Usage, answer, fold};
 use crate::error::{Error, Kind};
 use crate::upstream::Body;
 
@@ -125,6 +126,27 @@ impl Head {
         }
     }
 
+    /// The same for a caller who did not ask for it: what a provider's headers
+    /// say of an account, a limit or a cookie is for the one who did.
+    pub(super) fn for_others(&self) -> Self {
+        const TOLD: [&str; 4] = [
+            "content-type",
+            "content-encoding",
+            "retry-after",
+            "x-should-retry",
+        ];
+        let told = |(name, value): (&HeaderName, &HeaderValue)| {
+            TOLD.contains(&name.as_str())
+                .then(|| (name.clone(), value.clone()))
+        };
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.extend(self.headers.iter().filter_map(told));
+        Self {
+            headers,
+            ..self.clone()
+        }
+    }
+
     /// Whether this is the provider's last word on the call, so that asking
     /// again would only bring it again.
     pub(super) fn is_final(&self) -> bool {
@@ -155,6 +177,22 @@ pub(super) struct Keys {
     /// One such as this caller asks for: the same, unless it asks for a stream
     /// without counts.
     pub(super) own: Key,
+}
+
+impl Keys {
+    /// The answer of either kind that is kept beyond this process.
+    pub(super) async fn get_remote(
+        &self,
+        store: &Store,
+        label: &Arc<Label>,
+        wanted: &Wanted,
+    ) -> Option<Hit> {
+        let found = store.get_remote(&self.counted, label, wanted).await;
+        if found.is_some() || self.own == self.counted {
+            return found;
+        }
+        store.get_remote(&self.own, label, wanted).await
+    }
 }
 
 /// What is to be asked.
@@ -213,7 +251,7 @@ impl Errand {
             // The flight before this one may have ended since it was missed.
             let mut found = store.look_again(&self.keys.own, wanted);
             if found.is_none() {
-                let looking = store.get_remote(&self.keys.own, &self.label, wanted);
+                let looking = self.keys.get_remote(&store, &self.label, wanted);
                 found = match unless_deserted(&flight, looking).await {
                     None => return,
                     Some(found) => found,
@@ -306,10 +344,13 @@ impl Answering {
             return;
         }
         let is_whole = match form {
-            stored::Form::Stream => ending == Some(Ending::Terminal),
+            // What can't be put together has something in it that can't be read.
+            stored::Form::Stream => {
+                ending == Some(Ending::Terminal) && fold(self.format, &body).is_some()
+            }
             stored::Form::Whole => {
                 (self.attempt.usage, self.attempt.finish) = answer::outcome(self.format, &body);
-                true
+                serde_json::from_slice::<IgnoredAny>(&body).is_ok()
             }
         };
         if is_whole && self.is_success() {

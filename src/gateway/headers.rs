@@ -202,7 +202,7 @@ pub(super) fn reply(headers: &mut HeaderMap, ledger: &Ledger, instance: &Instanc
     if let Some(target) = &ledger.target {
         headers.insert(MODEL, target.shown.clone());
     }
-    if ledger.attempts() > 0 {
+    if ledger.attempts() > 0 || ledger.shared.is_anothers() {
         let attempts = match ledger.attempts() {
             1 => HeaderValue::from_static("1"),
             more => HeaderValue::from(more),

@@ -274,6 +274,9 @@ impl Ledger {
     /// Notes an error of ours, in a reply or in the middle of a stream.
     pub fn fail(&mut self, error: &Error) {
         self.instance.metrics.error(error.kind().code());
+        if let Shared::Asked { keeps, .. } = &mut self.shared {
+            *keeps = false;
+        }
         self.error = Some((error.kind().code(), format!("{error:?}")));
         if error.kind() == crate::error::Kind::Internal {
             tracing::error!(request_id = ?self.request_id, "{error:?}");

@@ -7,7 +7,7 @@ use super::reply::Answered;
 use super::{Caller, Gateway, generate};
 use crate::cache::store::Remote;
 use crate::cache::{Key, Purge};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// Purges what `body` (or the query) names, for a caller who may.
 pub(super) async fn answer(
@@ -17,28 +17,53 @@ pub(super) async fn answer(
 ) -> Result<Answered, Error> {
     let what = read(&generate::fields(caller.query.as_deref(), body)?)?;
     let mut purged = gateway.cache.purge(&what).await;
-    if let Purge::Key(key) = what {
-        // A call has two, and shows one.
-        let other = Purge::Key(key.other());
+    for other in alike(gateway, &what) {
         let other = gateway.cache.purge(&other).await;
         purged.memory += other.memory;
         purged.redis = purged.redis.and(other.redis);
     }
-    let (state, dropped) = match purged.redis {
-        Remote::None => ("none", None),
-        Remote::Dropped(dropped) => ("done", Some(dropped)),
-        Remote::Unfinished => ("unfinished", None),
-        Remote::Failed => ("failed", None),
+    let (status, state, dropped) = match purged.redis {
+        Remote::None => (StatusCode::OK, "none", None),
+        Remote::Dropped(dropped) => (StatusCode::OK, "done", Some(dropped)),
+        Remote::Unfinished => (StatusCode::ACCEPTED, "unfinished", None),
+        Remote::Failed => {
+            return Err(Error::new(
+                Kind::UpstreamUnreachable,
+                format!(
+                    "{} answers were dropped from memory, but Redis can't be reached and keeps what it has: \
+                     purge again when it is back",
+                    purged.memory
+                ),
+            ));
+        }
     };
     let told = json!({
         "memory": purged.memory,
         "redis": { "state": state, "dropped": dropped },
     });
     Ok(Answered::whole(
-        StatusCode::OK,
+        status,
         "application/json",
         told.to_string(),
     ))
+}
+
+/// What goes by the same name: a call has two keys and shows one, and a model
+/// of the operator's own stands for others.
+fn alike(gateway: &Gateway, what: &Purge) -> Vec<Purge> {
+    match what {
+        Purge::Key(key) => vec![Purge::Key(key.other())],
+        Purge::Model(name) => gateway
+            .config
+            .models
+            .get(name)
+            .map(|model| &model.targets[..])
+            .unwrap_or_default()
+            .iter()
+            .map(|target| Purge::Model(format!("{}/{}", target.provider.name, target.model)))
+            .collect(),
+        Purge::Tenant(_) | Purge::All => Vec::new(),
+    }
 }
 
 fn read(fields: &Map<String, Value>) -> Result<Purge, Error> {

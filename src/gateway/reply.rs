@@ -82,6 +82,12 @@ impl Answered {
                 .headers
                 .insert(header::ALLOW, HeaderValue::from_static(methods));
         }
+        if error.kind() == Kind::NotCached {
+            // It is what the caller asked for; its SDK would ask again.
+            answered
+                .headers
+                .insert("x-should-retry", HeaderValue::from_static("false"));
+        }
         if error.kind() == Kind::InvalidApiKey {
             let scheme = HeaderValue::from_static("Bearer realm=\"nowait\"");
             answered.headers.insert(header::WWW_AUTHENTICATE, scheme);

@@ -120,6 +120,11 @@ impl Call<'_> {
         Ok(self.asked(&head, Source::Kept(body), head.sent))
     }
 
+    /// Whether the process ends: nothing is asked a second time then.
+    fn is_ending(&self) -> bool {
+        self.gateway.instance.drain.is_draining()
+    }
+
     fn asked(&self, head: &Head, body: Source, sent: Instant) -> Asked {
         let callee = &self.target.callee;
         Asked::shared(self.gateway, callee, head, body, self.limits, sent)
@@ -186,7 +191,7 @@ impl Question<'_> {
         if let Some(hit) = self.look_up(wanted) {
             ledger.looked_up();
             if let Some(asked) = self.kept(&hit, ledger) {
-                if !hit.is_fresh() {
+                if !hit.is_fresh() && !self.call.directives.only_if_cached {
                     self.refresh(Cargo::Call(request(ledger)), ledger);
                 }
                 return Ok(asked);
@@ -208,14 +213,14 @@ impl Question<'_> {
         request: Request<upstream::Body>,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
-        ledger.key = Some(self.terms.keys.own);
+        ledger.key = inputs.key();
         let wanted = self.wanted();
         if let Some(wanted) = &wanted
             && let Some((head, body)) = inputs.look_up(self.call.gateway, wanted)
         {
             ledger.looked_up();
             let asked = self.found(head, body, ledger);
-            if ledger.shared.is_stale() {
+            if ledger.shared.is_stale() && !self.call.directives.only_if_cached {
                 inputs.forget_stale();
                 self.refresh(Cargo::Inputs(Box::new(inputs), request), ledger);
             }
@@ -269,8 +274,10 @@ impl Question<'_> {
         };
         let asked = Instant::now();
         let cache = &self.call.gateway.cache;
-        let hit = cache
-            .get_remote(&self.terms.keys.own, &self.terms.label, &wanted)
+        let hit = self
+            .terms
+            .keys
+            .get_remote(cache, &self.terms.label, &wanted)
             .await;
         ledger.attempt.waited += asked.elapsed();
         ledger.looked_up();
@@ -293,7 +300,7 @@ impl Question<'_> {
         match self.read(replay, ledger).await {
             Ok(Began::Answer(asked)) => return Ok(asked),
             Ok(Began::Unfit) => return self.alone(cargo, ledger).await,
-            Err(error) if self.call.limits.is_over() => return Err(error),
+            Err(error) if self.call.limits.is_over() || self.call.is_ending() => return Err(error),
             Ok(Began::Refused(_)) | Err(_) => {}
         }
         let (replay, cargo) = match self.join(cargo, wanted, ledger) {
@@ -404,7 +411,10 @@ impl Question<'_> {
         ledger: &mut Ledger,
     ) -> Result<Began, Error> {
         let head = self.call.bounded(replay.head()).await?;
-        let head = head.map_err(|broken| failed(broken, ledger))?;
+        let mut head = head.map_err(|broken| failed(broken, ledger))?;
+        if matches!(ledger.shared, Shared::Joined) && head.kept.is_none() {
+            head = Arc::new(head.for_others());
+        }
         let mut sent = asked;
         if let Some(kept) = head.kept {
             ledger.shared = Shared::Kept(kept);

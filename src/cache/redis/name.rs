@@ -30,7 +30,9 @@ pub(super) fn name(key: &Key, label: &Label) -> String {
 pub(super) fn pattern(what: &Purge) -> String {
     match what {
         Purge::All => format!("{PREFIX}*"),
-        Purge::Tenant(tenant) => format!("{PREFIX}{}:*", part(tenant)),
+        // What was cut of a long one, its end says nothing of.
+        Purge::Tenant(tenant) if part(tenant).contains('~') => format!("{PREFIX}*"),
+        Purge::Tenant(tenant) => format!("{PREFIX}{}*", part(tenant)),
         Purge::Key(key) => format!("{PREFIX}*:{key}"),
         // `a/b` is the model `a/b` of anybody or the model `b` of `a`: both
         // names hold `b:`. A part that was cut doesn't.
@@ -56,7 +58,9 @@ pub(super) fn is_named(what: &Purge, name: &[u8]) -> bool {
     };
     match what {
         Purge::All => true,
-        Purge::Tenant(which) => part(which) == **tenant,
+        Purge::Tenant(which) => {
+            part(which) == **tenant || tenant.starts_with(&part(&format!("{which}#")))
+        }
         Purge::Key(which) => which.to_string() == **key,
         Purge::Model(which) => {
             part(which) == **model
