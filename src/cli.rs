@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod init;
 mod serve;
+mod sharing;
 mod sim;
 
 use std::io::{self, Write as _};

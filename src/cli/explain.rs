@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use super::ConfigArgs;
+use super::{ConfigArgs, sharing};
 use crate::config::{self, Config, Environment};
 use crate::dialect::Format;
 use crate::error::Error;
@@ -101,6 +101,11 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         )?;
         writeln!(
             text,
+            "     shares    among {}",
+            sharing::among(config.cache.scope, provider.key.is_some())
+        )?;
+        writeln!(
+            text,
             "     answers   {}",
             if endpoints.is_empty() {
                 "nothing: a target before it does".to_owned()
@@ -130,9 +135,27 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         "  timeouts     connect {:?}, first token {:?} (streams), idle {:?}, total {:?}",
         t.connect, t.first_token, t.idle, t.total
     )?;
+    match plan.share {
+        Some(share) => writeln!(
+            text,
+            "  sharing      {}, as the model says, /generate too",
+            sharing::told(share)
+        )?,
+        None => writeln!(
+            text,
+            "  sharing      {}, as [cache] says; /generate: {}",
+            sharing::told(config.cache.share),
+            sharing::word(config.generate.share)
+        )?,
+    }
+    writeln!(text, "  answers      {}", sharing::kept(&config.cache))?;
     writeln!(
         text,
-        "  sharing      none: no cache in this version; every call goes upstream"
+        "  embeddings   {}",
+        match config.batch.embeddings {
+            true => "calls under way at once travel as one, and vectors are kept one by one",
+            false => "each call by itself",
+        }
     )?;
     writeln!(
         text,

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, VERSION};
-use crate::config::{self, AuthMode, Config, Environment, Share, Source};
+use super::{ConfigArgs, VERSION, sharing};
+use crate::config::{self, AuthMode, Config, Environment, Source};
 use crate::metrics::Metrics;
 use crate::server::{Origin, Running};
 use crate::telemetry::{AccessLog, LogFormat, start_words};
@@ -144,14 +144,12 @@ fn write_greeting(text: &mut String, config: &Config, bound: &str, url: &str) ->
             provider.name, provider.found
         )?;
     }
-    let share = match config.cache.share {
-        Share::Off => "off",
-        Share::Deterministic => "deterministic",
-        Share::All => "all",
-    };
     writeln!(
         text,
-        "  sharing     {share}; the cache is not in this version, so every call goes upstream"
+        "  sharing     {}; /generate: {}; {}",
+        sharing::told(config.cache.share),
+        sharing::word(config.generate.share),
+        sharing::kept(&config.cache)
     )?;
     let auth = match (config.server.auth, config.keys.len()) {
         (AuthMode::None, _) => {

@@ -65,7 +65,6 @@ fn is_idle(node: &Node, pattern: &str) -> bool {
     };
     match &node.value {
         Value::Text(text) => text.text != unless,
-        Value::Flag(flag) => flag.to_string() != unless,
         _ => true,
     }
 }

@@ -52,7 +52,7 @@ pub(in crate::config) const SECTIONS: &[Part] = &[
     part("timeout", "timeout", "Deadlines. A caller shortens the whole with `x-nowait-timeout`."),
     part("retry", "retry", "How often a call may be tried."),
     part("hedge", "hedge", "How much hedging may cost."),
-    part("cache", "cache", "Which answers are kept, and how long."),
+    part("cache", "cache", "Which answers are shared and kept, how long, and where."),
     part("batch", "batch", "How calls are put together and taken apart."),
     part("generate", "generate", "The plain endpoint."),
     part("keys", "", "Who may call: one `[[keys]]` per caller. With none, nowait listens on loopback addresses only."),
@@ -116,8 +116,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .default("\"off\"").later("off"),
     row("models.*.on_loss", Form::Words(&["report", "reject"]), "fields that a target cannot carry: named in `x-nowait-dropped`, or a 400")
         .default("\"report\"").later(""),
-    row("models.*.share", Form::Words(&["off", "deterministic", "all"]), "which calls may share one answer; without it as `[cache]` says")
-        .sample("\"deterministic\"").later("off"),
+    row("models.*.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer; without it as `[cache]` says, and for `/generate` as `[generate]` says")
+        .sample("\"deterministic\""),
     row("models.*.timeout.connect", Form::Duration, "as in `[timeout]`").sample("\"5s\""),
     row("models.*.timeout.first_token", Form::Duration, "as in `[timeout]`").sample("\"10s\""),
     row("models.*.timeout.idle", Form::Duration, "as in `[timeout]`").sample("\"120s\""),
@@ -146,19 +146,19 @@ pub(in crate::config) const ROWS: &[Row] = &[
     row("hedge.max", Form::Duration, "never later than this")
         .default("\"10s\"").later(""),
 
-    row("cache.share", Form::Words(&["off", "deterministic", "all"]), "which calls may share one answer: none; embeddings, token counts and temperature 0; all")
+    row("cache.share", Form::Words(&["off", "deterministic", "all"]), "which calls may share one answer: none; embeddings, token counts and temperature 0; all (docs/sharing.md). `/generate` has its own rule")
         .default("\"deterministic\""),
-    row("cache.ttl", Form::Duration, "how long an answer is kept")
+    row("cache.ttl", Form::Duration, "how long an answer is fresh; it is held as long again for callers who take a stale one. `0s` keeps none")
         .default("\"1h\""),
-    row("cache.memory", Form::Size, "answers kept in memory")
+    row("cache.memory", Form::Size, "answers kept in memory, with all that is allocated around them. `0B` keeps none")
         .default("\"256MiB\""),
-    row("cache.scope", Form::Words(&["tenant", "global"]), "among whom: one gateway key's callers, or everybody")
+    row("cache.scope", Form::Words(&["tenant", "global"]), "among whom: the callers of one gateway key (of one key of their own, where the provider has none), or everybody")
         .default("\"tenant\""),
     row("cache.redis", Form::Secret, "a Redis or Valkey behind the memory, shared by replicas, also looked for in `REDIS_URL`: `redis://`, `redis+cluster://`, `redis+sentinel://`, `unix://`, with `rediss` for TLS (docs/redis.md)")
         .sample("\"redis://127.0.0.1:6379\""),
 
-    row("batch.embeddings", Form::Flag, "whether concurrent single-input embedding calls become one")
-        .default("true").later("false"),
+    row("batch.embeddings", Form::Flag, "whether embedding calls under way at once travel as one, and vectors are kept one by one")
+        .default("true"),
     row("batch.concurrency", Form::Count, "items of one `/generate/batch` under way at once")
         .default("16"),
 
@@ -166,8 +166,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("\"gpt-4o\""),
     row("generate.claude_model", Form::Text, "the model of `/generate_claude`")
         .default("\"claude-3-5-haiku-20241022\""),
-    row("generate.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer")
-        .default("\"all\"").later("off"),
+    row("generate.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer, where the model has no rule of its own")
+        .default("\"all\""),
 
     row("keys.name", Form::Text, "who, in logs and metrics; required").sample("\"web\""),
     // Random: the hash of no key, for people uncomment examples.

@@ -496,12 +496,12 @@ fn odd_things_are_noticed() {
             &["nowait.toml:2: retry: attempts, floor: accepted, has no effect in this version"],
         ),
         (
-            "[cache]\nshare = 'off'\n[batch]\nembeddings = false\nconcurrency = 2",
+            "[cache]\nshare = 'all'\n[batch]\nembeddings = true\nconcurrency = 2\n[generate]\nshare = 'deterministic'",
             &[],
             &[],
         ),
         (
-            "[models.a]\ntargets = ['sim/x']\nbalance = 'order'\nhedge = 'off'",
+            "[models.a]\ntargets = ['sim/x']\nbalance = 'order'\nhedge = 'off'\nshare = 'all'",
             &[],
             &[],
         ),
