@@ -141,6 +141,26 @@ def test_metrics_want_an_admin_and_are_prometheus_text(guarded, http):
     assert "# TYPE" in response.text and response.text.endswith("# EOF\n")
 
 
+def test_a_purge_wants_an_admin_and_tells_what_it_dropped(guarded, http, api):
+    def ask(key, path, body):
+        return http.post(guarded.url + path, json=body, headers={"authorization": f"Bearer {key}"} if key else {})
+
+    first = ask(KEY, "/generate", {"prompt": "to be purged"})
+    name = first.headers["x-nowait-cache-key"]
+    assert re.fullmatch("[0-9a-f]{64}", name)
+    assert ask(KEY, "/generate", {"prompt": "to be purged"}).json()["cached"]
+    assert ask(None, "/cache/purge", {"key": name}).status_code == 401
+    assert ask(NARROW, "/cache/purge", {"key": name}).status_code == 403
+    for wrong in ({}, {"key": "x"}, {"all": True, "model": "m"}):
+        refused = ask(KEY, "/cache/purge", wrong)
+        assert (refused.status_code, schema_errors(api, "Problem", refused.json())) == (400, [])
+    purged = ask(KEY, "/cache/purge", {"key": name})
+    assert (purged.status_code, schema_errors(api, "Purged", purged.json())) == (200, [])
+    assert purged.json()["memory"] == 1
+    again = ask(KEY, "/generate", {"prompt": "to be purged"})
+    assert not again.json()["cached"] and again.headers["cache-status"] == "nowait; fwd=miss; stored"
+
+
 def test_cold_requests_after_the_start_are_none(start, sim, http):
     """`warm` connections stand before anyone asks."""
     process = start(config=configuration(sim))

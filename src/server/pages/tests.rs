@@ -133,6 +133,7 @@ fn the_description_has_every_endpoint_and_none_that_is_not_served() {
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/{provider}/{path}",
+        "/cache/purge",
         "/health",
         "/healthz",
         "/livez",
