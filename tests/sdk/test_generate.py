@@ -10,6 +10,8 @@ from checks import conforms, events, modelled, problem
 from conftest import KEY
 
 PROMPT = "Why is the sky blue?"
+OWN = {"x-nowait-cache": "off"}
+"""Wants an answer of its own: a kept one comes at once and in one piece."""
 
 
 @pytest.fixture(params=["zero", "gateway"])
@@ -63,12 +65,12 @@ def test_the_prompt_reaches_the_model_whole(gateway, http):
 @pytest.mark.parametrize("path", ["/generate", "/generate_claude"])
 @pytest.mark.parametrize("how", ["field", "accept", "query"])
 def test_a_stream_adds_up_to_the_answer(place, http, api, path, how):
-    body, headers, query = {"prompt": PROMPT}, {}, {}
+    body, headers, query = {"prompt": PROMPT}, OWN, {}
     whole = http.post(place.url + path, json=body).json()
     if how == "field":
         body = {**body, "stream": True}
     elif how == "accept":
-        headers = {"accept": "text/event-stream"}
+        headers = {**OWN, "accept": "text/event-stream"}
     else:
         body, query = None, {"prompt": PROMPT, "stream": "true"}
     with http.stream("POST", place.url + path, params=query, json=body, headers=headers) as response:
@@ -96,7 +98,7 @@ def test_plain_text_is_the_bare_text(place, http, path):
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "text/plain"])
 def test_tokens_arrive_as_they_are_made(gateway, http, accept):
-    headers = {"accept": accept, "x-sim-gap": "100ms", "x-sim-tokens": "8"}
+    headers = {**OWN, "accept": accept, "x-sim-gap": "100ms", "x-sim-tokens": "8"}
     times = []
     call = {"prompt": PROMPT, "model": "sim/anything"}
     with http.stream("POST", f"{gateway.url}/generate", json=call, headers=headers) as response:
@@ -129,7 +131,7 @@ def test_batch_items_have_settings_of_their_own_and_fail_alone(gateway, http, ap
 
 
 def test_batch_items_run_side_by_side_up_to_the_bound(gateway, http):
-    headers = {"x-sim-ttft": "300ms"}
+    headers = {**OWN, "x-sim-ttft": "300ms"}
     body = {"prompts": [f"{n}" for n in range(8)], "model": "sim/anything"}
     started = time.monotonic()
     http.post(f"{gateway.url}/generate/batch", json=body, headers=headers).raise_for_status()
