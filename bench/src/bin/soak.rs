@@ -154,7 +154,8 @@ async fn soak(options: &Options) -> Result<()> {
     }
 }
 
-/// Short timeouts, so that stalls end while we watch.
+/// Short timeouts, so that stalls end while we watch, and a cache that is full
+/// before the first tenth is over.
 fn config(listen: SocketAddr, fixed: SocketAddr) -> String {
     format!(
         "[server]\nlisten = \"{listen}\"\n\n\
@@ -163,7 +164,8 @@ fn config(listen: SocketAddr, fixed: SocketAddr) -> String {
          [models]\ngpt-4o = {{ targets = [\"sim/gpt-4o\"] }}\n\
          claude-3-5-haiku-20241022 = {{ targets = [\"sim/claude-3-5-haiku-20241022\"] }}\n\
          text-embedding-3-small = {{ targets = [\"sim/text-embedding-3-small\"] }}\n\n\
-         [timeout]\nconnect = \"1s\"\nfirst_token = \"3s\"\nidle = \"3s\"\ntotal = \"5s\"\n"
+         [timeout]\nconnect = \"1s\"\nfirst_token = \"3s\"\nidle = \"3s\"\ntotal = \"5s\"\n\n\
+         [cache]\nmemory = \"8MiB\"\n"
     )
 }
 
