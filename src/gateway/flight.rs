@@ -24,10 +24,11 @@ use super::encoding::Coding;
 use super::events::Events;
 use super::plan::Target;
 use super::relay::{Form, Relay, Step};
+use super::share::Wants;
 use crate::cache::recording::{self, Broken};
 use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
 use crate::cache::{Key, Store, flights};
-use crate::dialect::{Ending, Finish, Format, Usage, answer, fold};
+use crate::dialect::{Ending, Finish, Format, Usage, answer, fold, unfold};
 use crate::error::{Error, Kind};
 use crate::upstream::Body;
 
@@ -213,6 +214,8 @@ pub(super) struct Errand {
     pub(super) limits: Limits,
     pub(super) keys: Keys,
     pub(super) label: Arc<Label>,
+    /// The form its first caller wants.
+    pub(super) wants: Wants,
     /// Which kept answers of other replicas will do; none for a call that has
     /// to go upstream.
     pub(super) wanted: Option<Wanted>,
@@ -257,7 +260,14 @@ impl Errand {
                     Some(found) => found,
                 };
             }
-            if let Some(hit) = found {
+            // A stream that is kept can be had whole; the other way round is not sure.
+            let fits = |hit: &Hit| {
+                let stored = &hit.stored;
+                self.wants.form == stored.form
+                    || stored.form == stored::Form::Stream
+                    || unfold(self.format, stored.body(), self.wants.usage).is_some()
+            };
+            if let Some(hit) = found.filter(fits) {
                 flight.head(Head::kept(&hit));
                 flight.push(hit.stored.body().clone());
                 flight.complete();

@@ -352,6 +352,7 @@ impl Question<'_> {
             limits: self.call.limits.of_flight(),
             keys: self.terms.keys,
             label: Arc::clone(&self.terms.label),
+            wants: self.call.wants,
             wanted,
         }
     }
@@ -365,12 +366,10 @@ impl Question<'_> {
         };
         match self.read(replay, ledger).await? {
             Began::Answer(asked) | Began::Refused(asked) => Ok(asked),
+            // A kept answer that another replica brought.
             Began::Unfit => Err(Error::new(
                 Kind::UpstreamProtocol,
-                format!(
-                    "{} answered in another form than it was asked for, and not as its protocol has it",
-                    self.call.target.callee.provider.name
-                ),
+                "the kept answer can't be had in this form: send the call again with `Cache-Control: no-cache`",
             )),
         }
     }
@@ -415,21 +414,20 @@ impl Question<'_> {
         if matches!(ledger.shared, Shared::Joined) && head.kept.is_none() {
             head = Arc::new(head.for_others());
         }
-        let mut sent = asked;
+        let (mut sent, mut form) = (asked, self.call.wants.form);
         if let Some(kept) = head.kept {
             ledger.shared = Shared::Kept(kept);
         } else if let Shared::Asked { keeps, .. } = &mut ledger.shared {
             *keeps = head.keeps;
             ledger.attempt.follow(&head.attempt);
             sent = head.sent;
+            // Who asked gets what came, in whatever form.
+            form = head.form;
         }
         if head.is_joined {
             ledger.shared = Shared::Joined;
         }
-        if head.status.is_success()
-            && head.form == Form::Stream
-            && self.call.wants.form == Form::Stream
-        {
+        if head.status.is_success() && head.form == Form::Stream && form == Form::Stream {
             let first = self.first(&mut replay, ledger).await?;
             let body = Source::Replay(first, replay);
             return Ok(Began::Answer(self.call.asked(&head, body, sent)));
@@ -443,11 +441,11 @@ impl Question<'_> {
                     false => Began::Refused(asked),
                 }
             }
-            Some(rest) if head.form == self.call.wants.form => {
+            Some(rest) if head.form == form => {
                 Began::Answer(self.call.asked(&head, Source::Replay(body, rest), sent))
             }
             Some(_) => Began::Unfit,
-            None => match self.formed(&head, body) {
+            None => match self.formed(&head, form, body) {
                 Some((head, body)) => {
                     Began::Answer(self.call.asked(&head, Source::Kept(body), sent))
                 }
@@ -504,9 +502,9 @@ impl Question<'_> {
         Ok((body, None))
     }
 
-    /// The same answer in the form wanted; `None` where it has no such form.
-    fn formed(&self, head: &Arc<Head>, body: Bytes) -> Option<(Arc<Head>, Bytes)> {
-        let (body, content_type) = match (head.form, self.call.wants.form) {
+    /// The same answer in that form; `None` where it has no such form.
+    fn formed(&self, head: &Arc<Head>, form: Form, body: Bytes) -> Option<(Arc<Head>, Bytes)> {
+        let (body, content_type) = match (head.form, form) {
             (Form::Stream, Form::Whole) => (fold(self.call.format, &body)?, "application/json"),
             (Form::Whole, Form::Stream) => (
                 unfold(self.call.format, &body, self.call.wants.usage)?,
@@ -528,7 +526,7 @@ impl Question<'_> {
     /// wanted.
     fn kept(&self, hit: &Hit, ledger: &mut Ledger) -> Option<Asked> {
         let head = Arc::new(Head::kept(hit));
-        let (head, body) = self.formed(&head, hit.stored.body().clone())?;
+        let (head, body) = self.formed(&head, self.call.wants.form, hit.stored.body().clone())?;
         Some(self.found(Head::clone(&head), body, ledger))
     }
 }
