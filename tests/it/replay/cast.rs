@@ -133,8 +133,8 @@ impl Cast {
     }
 
     pub(super) fn config(&self, provider: &Scripted) -> String {
-        // Recordings of equal calls must all arrive.
-        let mut text = "[cache]\nshare = \"off\"\n".to_owned();
+        // Each recorded call must arrive, and by itself.
+        let mut text = "[cache]\nshare = \"off\"\n[batch]\nembeddings = false\n".to_owned();
         for ((_, dialect, prefix, two), name) in &self.providers {
             let base = provider.base(prefix);
             let http = if *two { "2" } else { "1" };
