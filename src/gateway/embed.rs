@@ -217,6 +217,7 @@ impl Inputs {
         let mut head = Head::clone(&answered.head);
         head.keeps = self.keys.is_some();
         if !answered.carried {
+            head = head.for_others();
             head.attempt = Attempt::default();
             head.is_joined = true;
         }

@@ -440,3 +440,56 @@ async fn room(flight: &mut Flight) -> bool {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: u16, headers: &[(&'static str, &'static str)]) -> Head {
+        let told = headers.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let status = StatusCode::from_u16(status).unwrap();
+        Head::whole(status, told.collect(), Attempt::default(), Instant::now())
+    }
+
+    #[test]
+    fn others_are_told_of_the_answer_and_nothing_of_the_account() {
+        let told = head(
+            429,
+            &[
+                ("content-type", "application/json"),
+                ("retry-after", "2"),
+                ("set-cookie", "session=alice"),
+                ("openai-organization", "alice"),
+                ("x-ratelimit-remaining-tokens", "7"),
+            ],
+        );
+        let names: Vec<_> = told.for_others().headers.into_iter().collect();
+        let names: Vec<_> = names
+            .iter()
+            .map(|(name, _)| name.as_ref().unwrap().as_str())
+            .collect();
+        assert_eq!(names, ["content-type", "retry-after"]);
+    }
+
+    #[test]
+    fn what_asking_again_may_change_is_not_the_last_word() {
+        for (status, expected) in [
+            (200, true),
+            (400, true),
+            (404, true),
+            (408, false),
+            (409, false),
+            (422, true),
+            (429, false),
+            (500, false),
+            (529, false),
+        ] {
+            assert_eq!(head(status, &[]).is_final(), expected, "{status}");
+        }
+    }
+}
