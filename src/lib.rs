@@ -3,7 +3,7 @@
 //!
 //! Start reading at [`gateway`]: the life of a request is one page there. The
 //! direction of dependency is `cli → server → gateway → {cache, upstream, config}
-//! → {provider, sim} → dialect → {sse, error, metrics}`, and a test holds it.
+//! → {provider, sim} → dialect → {sse, http1, error, metrics}`, and a test holds it.
 
 pub mod batch;
 pub mod cache;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod gateway;
+pub mod http1;
 pub mod metrics;
 pub mod provider;
 pub mod server;

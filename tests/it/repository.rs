@@ -9,30 +9,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may use: `cli → server → gateway → {batch, cache,
-/// upstream, provider, dialect} → {sse, error, config, metrics}`. The
+/// upstream, provider, dialect} → {sse, http1, error, config, metrics}`. The
 /// configuration holds providers, which name their dialect, and the simulated
 /// provider's settings, so it is above those; what is kept or gathered is calls
 /// and answers in a wire form, so the cache and the batches are above the
 /// dialect. A module that is not in the table may not exist.
 const MAY_USE: &[(&str, &str)] = &[
     ("error", ""),
+    ("http1", ""),
     ("sse", "error"),
     ("metrics", "error"),
     ("dialect", "sse error"),
     ("provider", "dialect error"),
     ("sim", "sse error"),
     ("config", "provider dialect sim error"),
-    ("cache", "dialect sse error config metrics"),
+    ("cache", "dialect sse http1 error config metrics"),
     ("batch", "cache dialect sse error config metrics"),
-    ("upstream", "error config metrics"),
+    ("upstream", "http1 error config metrics"),
     ("telemetry", "error config metrics"),
     (
         "gateway",
-        "batch cache upstream provider dialect sse error config metrics telemetry sim",
+        "batch cache upstream provider dialect sse http1 error config metrics telemetry sim",
     ),
     (
         "server",
-        "gateway cache upstream provider dialect sse error config metrics telemetry sim",
+        "gateway cache upstream provider dialect sse http1 error config metrics telemetry sim",
     ),
     (
         "cli",
@@ -67,6 +68,11 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
         "upstream",
         &["serde_json", "crate::dialect"],
         "an upstream knows neither JSON nor dialects",
+    ),
+    (
+        "http1",
+        &["tokio", "tracing", "hyper::", "std::net", "Instant"],
+        "messages as bytes: no I/O, no clock, no log",
     ),
     (
         "provider",
