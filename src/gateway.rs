@@ -13,6 +13,7 @@ pub mod auth;
 mod batch;
 mod call;
 mod directives;
+mod draft;
 pub mod drain;
 mod embed;
 mod encoding;
@@ -42,7 +43,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, request};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Version, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -54,7 +56,6 @@ use self::drain::Drain;
 use self::embed::Gathering;
 use self::endpoint::{Endpoint, Flavour};
 use self::flight::Flights;
-use self::headers::Mentions;
 use self::intake::{Patience, Within};
 use self::ledger::Ledger;
 use self::models::Catalogue;
@@ -64,16 +65,17 @@ use crate::cache::Store;
 use crate::cache::stored::LARGEST_BODY;
 use crate::config::Config;
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name, NameSet};
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
-use crate::upstream::Body;
+use crate::upstream;
 
 /// The running process, whatever its configuration is at the moment.
 pub struct Instance {
     /// Tells this process from any other nowait.
     pub id: String,
     /// What it adds to `Via`.
-    pub via: HeaderValue,
+    pub via: String,
     /// What it counts.
     pub metrics: Metrics,
     /// Where its access lines go.
@@ -94,11 +96,9 @@ impl Instance {
     /// A process that has just begun.
     pub fn new(metrics: Metrics, log: AccessLog) -> Arc<Self> {
         let id = format!("{:016x}", fastrand::u64(..));
-        let via = HeaderValue::from_str(&format!("1.1 nowait-{id}"))
-            .expect("hexadecimal digits are a header's value");
         Arc::new(Self {
+            via: format!("1.1 nowait-{id}"),
             id,
-            via,
             metrics,
             log,
             drain: Drain::default(),
@@ -153,33 +153,25 @@ impl Gateway {
     /// Answers one request, whatever happens.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
         let (head, mut body) = request.into_parts();
-        let mentions = Mentions::of(&head.headers);
+        let head = Head::from(head);
         let mut ledger = Box::new(Ledger::open(
             &self.instance,
             head.method.clone(),
-            head.uri.path(),
-            &head.headers,
-            mentions,
+            head.path(),
+            &head.fields,
         ));
-        let endpoint = Endpoint::of(&head.method, head.uri.path());
+        let endpoint = Endpoint::of(&head.method, head.path());
         let dialect = match &endpoint {
-            Ok(endpoint) => endpoint.dialect(&head.headers),
-            Err(_) => endpoint::dialect_of_unknown(head.uri.path(), &head.headers),
+            Ok(endpoint) => endpoint.dialect(&head.fields),
+            Err(_) => endpoint::dialect_of_unknown(head.path(), &head.fields),
         };
         let outcome = match endpoint {
             Ok(endpoint) => {
                 ledger.endpoint = endpoint.name();
-                Unpanicked(Box::pin(self.run(
-                    head,
-                    mentions,
-                    body,
-                    endpoint,
-                    &mut ledger,
-                )))
-                .await
+                Unpanicked(Box::pin(self.run(head, body, endpoint, &mut ledger))).await
             }
             Err(error) => {
-                intake::decline(&mut body, &head.headers).await;
+                intake::decline(&mut body, &head.fields).await;
                 Err(error)
             }
         };
@@ -191,7 +183,7 @@ impl Gateway {
     /// Answers with one of nowait's own pages, booked like any request.
     pub fn page(
         &self,
-        head: &request::Parts,
+        head: &Head,
         name: &'static str,
         make: impl FnOnce() -> Result<Answered, Error>,
     ) -> Response<Reply> {
@@ -199,9 +191,8 @@ impl Gateway {
         let mut ledger = Box::new(Ledger::open(
             &self.instance,
             method,
-            head.uri.path(),
-            &head.headers,
-            Mentions::of(&head.headers),
+            head.path(),
+            &head.fields,
         ));
         ledger.endpoint = name;
         let made = make().unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
@@ -210,21 +201,20 @@ impl Gateway {
 
     async fn run(
         self: &Arc<Self>,
-        head: request::Parts,
-        mentions: Mentions,
+        head: Head,
         mut body: Incoming,
         endpoint: Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Answered, Error> {
-        let tenant = match self.admit(&head.headers, mentions) {
+        let tenant = match self.admit(&head.fields) {
             Ok(tenant) => tenant,
             Err(error) => {
-                intake::decline(&mut body, &head.headers).await;
+                intake::decline(&mut body, &head.fields).await;
                 return Err(error);
             }
         };
         ledger.authenticated(&tenant, Instant::now());
-        let caller = Caller::new(head, mentions, tenant)?;
+        let caller = Caller::new(head, tenant)?;
         // All but the plain path are boxed, so that the room of the largest is
         // not set aside for every call that waits.
         match endpoint {
@@ -238,7 +228,8 @@ impl Gateway {
             }
             Endpoint::Generate(flavour) => {
                 let body = self.read(&mut body, &caller, ledger).await?;
-                Box::pin(self.generate(caller, flavour, &body, ledger)).await
+                let caller = Arc::new(caller);
+                Box::pin(self.generate(&caller, flavour, &body, ledger)).await
             }
             Endpoint::Batch => {
                 let body = self.read(&mut body, &caller, ledger).await?;
@@ -246,52 +237,50 @@ impl Gateway {
             }
             Endpoint::Purge => {
                 if let Err(error) = caller.tenant.must_be_admin() {
-                    intake::decline(&mut body, &caller.headers).await;
+                    intake::decline(&mut body, &caller.fields).await;
                     return Err(error);
                 }
                 let body = self.read(&mut body, &caller, ledger).await?;
                 Box::pin(purge::answer(self, &caller, &body)).await
             }
             Endpoint::Models => {
-                let dialect = endpoint::spoken_by(&caller.headers);
+                let dialect = endpoint::spoken_by(&caller.fields);
                 Box::pin(models::list(self, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Model(id) => {
-                let dialect = endpoint::spoken_by(&caller.headers);
+                let dialect = endpoint::spoken_by(&caller.fields);
                 Box::pin(models::one(self, &id, dialect, &caller.tenant, ledger)).await
             }
             Endpoint::Raw { provider, rest } => {
-                Box::pin(raw::answer(self, caller, &provider, &rest, body, ledger)).await
+                Box::pin(raw::answer(self, &caller, &provider, &rest, body, ledger)).await
             }
         }
     }
 
     /// Tells who asks, from the head alone, and whether anybody may now.
-    fn admit(&self, headers: &HeaderMap, mentions: Mentions) -> Result<Tenant, Error> {
-        if mentions.via {
-            headers::refuse_loops(headers, &self.instance)?;
-        }
+    fn admit(&self, fields: &Fields) -> Result<Tenant, Error> {
+        headers::refuse_loops(fields, &self.instance)?;
         if self.instance.drain.is_draining() {
             return Err(draining());
         }
-        let tenant = self.tenants.authenticate(headers)?;
-        if mentions.site && self.tenants.is_open() {
-            headers::refuse_other_sites(headers)?;
+        let tenant = self.tenants.authenticate(fields)?;
+        if self.tenants.is_open() {
+            headers::refuse_other_sites(fields)?;
         }
         Ok(tenant)
     }
 
     async fn generate(
         self: &Arc<Self>,
-        caller: Caller,
+        caller: &Arc<Caller>,
         flavour: Flavour,
         body: &[u8],
         ledger: &mut Ledger,
     ) -> Result<Answered, Error> {
         let fields = generate::fields(caller.query.as_deref(), body)?;
         let ask = generate::Ask::read(&fields, "")?;
-        let shape = generate::shape(&caller.headers, &ask);
-        generate::answer(self, &caller, ask, flavour, shape, ledger).await
+        let shape = generate::shape(&caller.fields, &ask);
+        generate::answer(self, caller, ask, flavour, shape, ledger).await
     }
 
     /// Reads a bounded body, and books the wait for it as the caller's.
@@ -307,7 +296,7 @@ impl Gateway {
             total: caller.patience.total.unwrap_or(self.config.timeout.total),
         };
         let limit = self.config.server.max_body;
-        let read = intake::read(body, &caller.headers, limit, within).await;
+        let read = intake::read(body, &caller.fields, limit, within).await;
         ledger.intake = asked.elapsed();
         let bytes = read?;
         ledger.bytes_in = bytes.len() as u64;
@@ -318,19 +307,19 @@ impl Gateway {
     async fn ask(
         &self,
         callee: &Arc<Callee>,
-        request: Request<Body>,
+        request: upstream::Request,
         limits: Limits,
-        request_id: &HeaderValue,
+        request_id: &str,
         attempt: &mut Attempt,
     ) -> Result<Asked, Error> {
         let asked = Instant::now();
         let drain = &self.instance.drain;
-        let response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
-        let (mut head, body) = response.into_parts();
-        headers::incoming(&mut head.headers, request_id, attempt);
+        let mut response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
+        headers::incoming(&mut response.fields, request_id, attempt);
         Ok(Asked {
-            head,
-            body: Source::Upstream(body),
+            status: response.status,
+            fields: response.fields,
+            body: Source::Upstream(response.body),
             limits,
             sent: attempt.timing.sent_at.unwrap_or(asked),
             came: attempt.timing.head_at.unwrap_or(asked),
@@ -374,13 +363,45 @@ fn not_cached() -> Error {
     )
 }
 
+/// The head of a request, whatever version of HTTP it came in.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// What is to be done.
+    pub method: Method,
+    /// With what.
+    pub target: PathAndQuery,
+    /// Its fields.
+    pub fields: Fields,
+    /// It came over HTTP/2.
+    pub is_two: bool,
+}
+
+impl Head {
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+}
+
+impl From<request::Parts> for Head {
+    fn from(parts: request::Parts) -> Self {
+        let target = parts.uri.path_and_query().cloned();
+        Self {
+            method: parts.method,
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            fields: Fields::from(&parts.headers),
+            is_two: parts.version == Version::HTTP_2,
+        }
+    }
+}
+
 /// What is known of a caller beside its body.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Who it is.
     pub tenant: Tenant,
     /// What it sent along; the gateway key may be among it.
-    pub headers: HeaderMap,
+    pub fields: Fields,
     /// The query, without its question mark.
     pub query: Option<String>,
     /// What it says of kept answers.
@@ -392,25 +413,27 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn new(head: request::Parts, mentions: Mentions, tenant: Tenant) -> Result<Self, Error> {
-        let directives = if mentions.cache {
-            Directives::of(&head.headers)?
-        } else {
-            Directives::default()
-        };
-        let patience = if mentions.patience {
-            Patience::of(&head.headers)?
-        } else {
-            Patience::default()
-        };
+    fn new(head: Head, tenant: Tenant) -> Result<Self, Error> {
+        const CACHE: NameSet = NameSet::of(&[Name::CacheControl, Name::XNowaitCache]);
+        const PATIENCE: NameSet = NameSet::of(&[
+            Name::XNowaitTimeout,
+            Name::XStainlessTimeout,
+            Name::XStainlessReadTimeout,
+        ]);
+        let fields = &head.fields;
         Ok(Self {
             tenant,
-            directives,
-            patience,
-            takes_trailers: head.version == Version::HTTP_2
-                || (mentions.te && headers::takes_trailers(&head.headers)),
-            query: head.uri.query().map(str::to_owned),
-            headers: head.headers,
+            directives: match fields.may_have(CACHE) {
+                true => Directives::of(fields)?,
+                false => Directives::default(),
+            },
+            patience: match fields.may_have(PATIENCE) {
+                true => Patience::of(fields)?,
+                false => Patience::default(),
+            },
+            takes_trailers: head.is_two || headers::takes_trailers(fields),
+            query: head.target.query().map(str::to_owned),
+            fields: head.fields,
         })
     }
 
@@ -418,7 +441,7 @@ impl Caller {
     fn nobody(gateway: &Gateway) -> Self {
         Self {
             tenant: gateway.tenants.nobody(),
-            headers: HeaderMap::new(),
+            fields: Fields::default(),
             query: None,
             directives: Directives::default(),
             patience: Patience::default(),

@@ -21,6 +21,7 @@ mod keeper;
 mod line;
 mod link;
 pub mod memory;
+mod message;
 mod origin;
 mod pool;
 mod proxy;
@@ -32,7 +33,6 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
 use tokio::time::Instant;
 
 pub use body::{Body, Streamed};
@@ -41,6 +41,7 @@ pub use fault::{Fault, FaultKind};
 #[doc(hidden)]
 pub use h1::fuzz_answer;
 pub use incoming::Incoming;
+pub use message::{Request, Response};
 pub use origin::{Origin, Proxy};
 pub use timing::{Protocol, Timing};
 
@@ -179,9 +180,7 @@ impl Upstream {
     /// Sends `request` and returns the head of its answer, with the body to
     /// follow.
     ///
-    /// The request's target may be in origin form (`/v1/x?y=z`); scheme,
-    /// authority and `host` are the upstream's. A connection that is ready is
-    /// used; otherwise the call waits for the first that is given back or
+    /// A connection that is ready is used; otherwise the call waits for the first that is given back or
     /// opened. Dropping the future, or the body before its end, cancels the
     /// call at the peer.
     ///
@@ -196,10 +195,10 @@ impl Upstream {
     /// here.
     pub async fn send(
         &self,
-        request: Request<Body>,
+        request: Request,
         timing: &mut Timing,
         limits: Limits,
-    ) -> Result<Response<Incoming>, Fault> {
+    ) -> Result<Response, Fault> {
         send::send(&self.pool, request, timing, limits).await
     }
 

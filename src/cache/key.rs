@@ -9,10 +9,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use http::HeaderMap;
-
 use crate::dialect::Format;
 use crate::dialect::canonical::{self, Omit};
+use crate::http1::{Fields, Name};
 
 /// What of a call counts besides its body.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +31,7 @@ pub struct Scope<'a> {
     /// The wire form the provider is called in.
     pub format: Format,
     /// The caller's headers. Those that count are picked here.
-    pub headers: &'a HeaderMap,
+    pub fields: &'a Fields,
     /// The query that is sent upstream.
     pub query: Option<&'a str>,
 }
@@ -139,17 +138,13 @@ impl EmbeddingKeys {
 const VERSION: &[u8] = b"nowait 1";
 
 /// Request headers that change what a provider answers.
-const SEMANTIC: [&str; 5] = [
-    "anthropic-version",
-    "anthropic-beta",
-    "openai-beta",
-    "openai-organization",
-    "openai-project",
+const SEMANTIC: [Name; 5] = [
+    Name::AnthropicVersion,
+    Name::AnthropicBeta,
+    Name::OpenAiBeta,
+    Name::OpenAiOrganization,
+    Name::OpenAiProject,
 ];
-
-/// What the headers that script a simulated provider begin with. No other
-/// provider is sent them.
-const SCRIPT: &str = "x-sim-";
 
 impl Scope<'_> {
     /// The beginning of a call's meaning, with room for a body of `room` bytes.
@@ -166,9 +161,9 @@ impl Scope<'_> {
         part(&mut out, self.format.as_str().as_bytes());
         optional(&mut out, self.query);
         for name in SEMANTIC {
-            for value in self.headers.get_all(name) {
-                part(&mut out, name.as_bytes());
-                part(&mut out, value.as_bytes());
+            for value in self.fields.all(name) {
+                part(&mut out, name.text().unwrap_or_default().as_bytes());
+                part(&mut out, value);
             }
         }
         if self.is_simulated {
@@ -179,15 +174,17 @@ impl Scope<'_> {
         out
     }
 
-    /// The headers of the script, in an order of their own.
+    /// The headers that script a simulated provider, in an order of their own.
+    /// No other provider is sent them.
     fn script(&self, out: &mut Vec<u8>) {
-        let mut script: Vec<_> = (self.headers.iter())
-            .filter(|(name, _)| name.as_str().starts_with(SCRIPT))
+        let mut script: Vec<_> = (self.fields.iter())
+            .filter(|field| field.name == Name::XSim)
+            .map(|field| (field.text.to_ascii_lowercase(), field.value))
             .collect();
-        script.sort_by_key(|(name, _)| name.as_str());
+        script.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, value) in script {
-            part(out, name.as_str().as_bytes());
-            part(out, value.as_bytes());
+            part(out, &name);
+            part(out, value);
         }
     }
 }
@@ -260,8 +257,6 @@ fn digit(hex: u8) -> Result<u8, NotAKey> {
 mod tests {
     use std::collections::HashSet;
 
-    use http::HeaderValue;
-
     use super::*;
 
     const BODY: &str =
@@ -269,16 +264,16 @@ mod tests {
 
     /// The key of `BODY` with these headers under a scope that was changed.
     fn key(rows: &[(&'static str, &'static str)], change: impl Fn(&mut Scope<'_>)) -> Key {
-        let mut headers = HeaderMap::new();
+        let mut fields = Fields::default();
         for (name, value) in rows {
-            headers.append(*name, HeaderValue::from_static(value));
+            fields.push_text(name.as_bytes(), value.as_bytes());
         }
-        let mut scope = scope(&headers);
+        let mut scope = scope(&fields);
         change(&mut scope);
         Key::of(&scope, BODY).expect("a canonical body")
     }
 
-    fn scope(headers: &HeaderMap) -> Scope<'_> {
+    fn scope(fields: &Fields) -> Scope<'_> {
         Scope {
             tenant: Some("web"),
             provider: "openai",
@@ -286,7 +281,7 @@ mod tests {
             is_simulated: false,
             model: "gpt-4o",
             format: Format::Chat,
-            headers,
+            fields,
             query: None,
         }
     }
@@ -335,7 +330,7 @@ mod tests {
             key(&[("x-sim-gap", "1ms"), ("x-sim-ttft", "2ms")], simulated),
             key(&[("x-sim-ttft", "2ms"), ("x-sim-gap", "1ms")], simulated),
         );
-        let none = HeaderMap::new();
+        let none = Fields::default();
         let streamed = r#"{"stream_options":{"include_usage":true},"stream":true,"model":"m",
             "temperature":-0.0,"messages":[{"content":"h\u0069","role":"user"}]}"#;
         assert_eq!(Key::of(&scope(&none), streamed), Some(plain));
@@ -364,7 +359,7 @@ mod tests {
 
     #[test]
     fn an_input_is_named_alike_in_any_company() {
-        let none = HeaderMap::new();
+        let none = Fields::default();
         let scope = Scope {
             format: Format::Embeddings,
             ..scope(&none)

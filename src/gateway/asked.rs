@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, header, response};
+use http::StatusCode;
 use http_body::{Body as _, Frame};
 use tokio::time::Instant;
 
@@ -19,11 +19,13 @@ use super::plan::Callee;
 use super::relay::{Form, Relay};
 use super::{Gateway, Instance};
 use crate::error::Error;
+use crate::http1::{Fields, Name};
 use crate::upstream::Incoming;
 
 /// A call that has begun to answer.
 pub(super) struct Asked {
-    pub(super) head: response::Parts,
+    pub(super) status: StatusCode,
+    pub(super) fields: Fields,
     pub(super) body: Source,
     pub(super) limits: Limits,
     /// When it went upstream.
@@ -44,11 +46,9 @@ impl Asked {
         limits: Limits,
         sent: Instant,
     ) -> Self {
-        let (mut parts, ()) = Response::new(()).into_parts();
-        parts.status = head.status;
-        parts.headers = head.headers.clone();
         Self {
-            head: parts,
+            status: head.status,
+            fields: head.fields.clone(),
             body,
             limits: limits.of_reader(),
             sent,
@@ -59,10 +59,9 @@ impl Asked {
     }
 
     pub(super) fn is_event_stream(&self) -> bool {
-        self.head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.as_bytes().get(.."text/event-stream".len()))
+        self.fields
+            .get(Name::ContentType)
+            .and_then(|value| value.get(.."text/event-stream".len()))
             .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
     }
 

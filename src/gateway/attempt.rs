@@ -5,9 +5,9 @@
 //! `relay`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
 use tokio::time::{Instant, sleep_until};
 
 use super::drain::Drain;
@@ -16,7 +16,7 @@ use super::plan::Callee;
 use crate::config::Timeouts;
 use crate::dialect::{Finish, Usage};
 use crate::error::{Error, Kind};
-use crate::upstream::{self, Body, Fault, FaultKind, Incoming, Timing};
+use crate::upstream::{self, Fault, FaultKind, Request, Response, Timing};
 
 /// One try, as far as it has come: what the books of a call say of it, or those
 /// of a flight that makes the call for several callers.
@@ -35,7 +35,7 @@ pub struct Attempt {
     /// Why the generation ended.
     pub finish: Option<Finish>,
     /// The provider's own id of the answer's request.
-    pub upstream_request_id: Option<HeaderValue>,
+    pub upstream_request_id: Option<Arc<str>>,
 }
 
 impl Attempt {
@@ -245,12 +245,12 @@ impl std::fmt::Display for Shown {
 /// Sends a call that was `asked` for now, and waits for the head of its answer.
 pub async fn send(
     callee: &Callee,
-    request: Request<Body>,
+    request: Request,
     limits: &Limits,
     asked: Instant,
     drain: &Drain,
     attempt: &mut Attempt,
-) -> Result<Response<Incoming>, Error> {
+) -> Result<Response, Error> {
     let bound = limits.head(asked);
     let waits = upstream::Limits {
         connect: limits.timeouts.connect,

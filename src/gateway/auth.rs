@@ -7,26 +7,23 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-
 use crate::config::{AuthMode, Config, Key, find_key};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name, NameSet};
 
 /// The headers a key may come in, ours or a provider's.
-pub const KEY_HEADERS: [HeaderName; 4] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
+const KEY_HEADERS: [Name; 4] = [
+    Name::Authorization,
+    Name::XApiKey,
+    Name::ApiKey,
+    Name::XGoogApiKey,
 ];
 
-/// Whether `name` is one of [`KEY_HEADERS`].
-pub fn is_key_header(name: &str) -> bool {
-    matches!(
-        name,
-        "authorization" | "x-api-key" | "api-key" | "x-goog-api-key"
-    )
-}
+/// All of them.
+pub(super) const KEYS: NameSet = NameSet::of(&KEY_HEADERS);
+
+/// What stands before a key in `authorization`.
+pub(super) const BEARER: &[u8] = b"Bearer ";
 
 /// Everybody who may call.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ pub struct Tenant {
     /// Their gateway key; `None` where none is asked for.
     key: Option<Arc<Key>>,
     /// The headers that carried it, or another gateway key.
-    carried_in: Vec<HeaderName>,
+    carried_in: NameSet,
 }
 
 impl Tenants {
@@ -61,20 +58,18 @@ impl Tenants {
     }
 
     /// Tells who is asking from the head of their request alone.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Tenant, Error> {
+    pub fn authenticate(&self, fields: &Fields) -> Result<Tenant, Error> {
         if self.keys.is_empty() {
             return Ok(self.nobody());
         }
-        let (mut any, mut found, mut carried_in) = (false, None, Vec::new());
-        for name in &KEY_HEADERS {
-            for value in headers.get_all(name) {
-                any = true;
-                // All of them are looked at: a key may come twice, and none of
-                // its copies may travel on.
-                if let Some(key) = find_key(&self.keys, credential(name, value)) {
-                    found.get_or_insert(key);
-                    carried_in.push(name.clone());
-                }
+        let (mut any, mut found, mut carried_in) = (false, None, NameSet::NONE);
+        for (name, value) in keys(fields) {
+            any = true;
+            // All of them are looked at: a key may come twice, and none of
+            // its copies may travel on.
+            if let Some(key) = find_key(&self.keys, credential(name, value)) {
+                found.get_or_insert(key);
+                carried_in = carried_in.and(name);
             }
         }
         if let Some(key) = found {
@@ -102,7 +97,7 @@ impl Tenants {
         Tenant {
             name: Arc::clone(&self.nobody),
             key: None,
-            carried_in: Vec::new(),
+            carried_in: NameSet::NONE,
         }
     }
 }
@@ -146,29 +141,27 @@ impl Tenant {
         }
     }
 
-    /// Whether that header holds a gateway key, and so stays here.
-    pub fn is_carried_in(&self, name: &HeaderName) -> bool {
-        self.carried_in.contains(name)
-    }
-
-    /// Takes the gateway key out of headers that travel on.
-    pub fn strip(&self, headers: &mut HeaderMap) {
-        for name in &self.carried_in {
-            headers.remove(name);
-        }
+    /// The headers that hold a gateway key, and so stay here.
+    pub(super) fn carried_in(&self) -> NameSet {
+        self.carried_in
     }
 }
 
+/// Every key there is, ours or a provider's, in an order of their own.
+pub(super) fn keys(fields: &Fields) -> impl Iterator<Item = (Name, &[u8])> {
+    let all = |name| fields.all(name).map(move |value| (name, value));
+    KEY_HEADERS.into_iter().flat_map(all)
+}
+
 /// The key in a header's value: after `Bearer` where that scheme is written.
-fn credential<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a [u8] {
-    let bytes = value.as_bytes();
-    if name == header::AUTHORIZATION
-        && let Some((scheme, rest)) = bytes.split_at_checked(7)
-        && scheme.eq_ignore_ascii_case(b"bearer ")
+fn credential(name: Name, value: &[u8]) -> &[u8] {
+    if name == Name::Authorization
+        && let Some((scheme, rest)) = value.split_at_checked(BEARER.len())
+        && scheme.eq_ignore_ascii_case(BEARER)
     {
         return rest.trim_ascii();
     }
-    bytes.trim_ascii()
+    value.trim_ascii()
 }
 
 #[cfg(test)]
@@ -194,16 +187,8 @@ mod tests {
         }
     }
 
-    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                    value.parse().unwrap(),
-                )
-            })
-            .collect()
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().copied().collect()
     }
 
     #[test]
@@ -223,7 +208,7 @@ mod tests {
             (&[("authorization", "Bearer ")], Err("is not one of")),
             (&[], Err("no gateway key")),
         ] {
-            let found = tenants().authenticate(&headers(sent));
+            let found = tenants().authenticate(&fields(sent));
             match (found, expected) {
                 (Ok(tenant), Ok(name)) => assert_eq!(&*tenant.name, name),
                 (Err(error), Err(part)) => {
@@ -237,30 +222,34 @@ mod tests {
     }
 
     #[test]
-    fn only_the_gateway_key_is_stripped() {
-        let mut sent = headers(&[("authorization", "Bearer sk-own"), ("x-api-key", "k-web")]);
-        tenants().authenticate(&sent).unwrap().strip(&mut sent);
-        assert_eq!(sent, headers(&[("authorization", "Bearer sk-own")]));
-    }
-
-    #[test]
     fn no_copy_of_a_gateway_key_travels_on() {
-        let mut sent = headers(&[
-            ("authorization", "Bearer k-web"),
-            ("x-api-key", "k-ops"),
-            ("api-key", "k-web"),
-            ("x-goog-api-key", "own"),
-        ]);
-        let tenant = tenants().authenticate(&sent).unwrap();
-        assert_eq!(&*tenant.name, "web");
-        tenant.strip(&mut sent);
-        assert_eq!(sent, headers(&[("x-goog-api-key", "own")]));
+        use Name::{ApiKey, Authorization, XApiKey};
+        for (sent, name, expected) in [
+            (
+                &[("authorization", "Bearer sk-own"), ("x-api-key", "k-web")][..],
+                "web",
+                NameSet::of(&[XApiKey]),
+            ),
+            (
+                &[
+                    ("authorization", "Bearer k-web"),
+                    ("x-api-key", "k-ops"),
+                    ("api-key", "k-web"),
+                    ("x-goog-api-key", "own"),
+                ],
+                "web",
+                NameSet::of(&[Authorization, XApiKey, ApiKey]),
+            ),
+        ] {
+            let tenant = tenants().authenticate(&fields(sent)).unwrap();
+            assert_eq!((&*tenant.name, tenant.carried_in()), (name, expected));
+        }
     }
 
     #[test]
     fn a_key_is_held_to_its_models() {
         let tenant = tenants()
-            .authenticate(&headers(&[("x-api-key", "k-web")]))
+            .authenticate(&fields(&[("x-api-key", "k-web")]))
             .unwrap();
         for (model, target, allowed) in [
             ("gpt-4o", "openai/gpt-4o", true),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ use super::{Caller, Gateway, headers};
 use crate::dialect::ErrorView;
 use crate::dialect::error::problem_body;
 use crate::error::{Error, Kind};
+use crate::http1::Name;
 
 /// The most items under way at once, whoever asks for more.
 const CONCURRENCY_MAX: usize = 256;
@@ -60,14 +61,14 @@ pub(super) async fn answer(
     let mut answered = if by_line {
         let mut answered = Answered::whole(StatusCode::OK, "application/x-ndjson", Bytes::new());
         answered.body = Body::Lines(Box::new(Lines(items)));
-        headers::streaming(&mut answered.headers);
-        headers::dropped(&mut answered.headers, &unknown);
+        headers::streaming(&mut answered.fields);
+        headers::dropped(&mut answered.fields, &unknown);
         answered
     } else {
         whole(items, unknown, ledger).await?
     };
     if simulated {
-        headers::simulated(&mut answered.headers);
+        headers::simulated(&mut answered.fields);
     }
     Ok(answered)
 }
@@ -99,20 +100,16 @@ async fn whole(
     }
     out.extend_from_slice(b"]}");
     let mut answered = Answered::whole(StatusCode::OK, "application/json", out);
-    headers::dropped(&mut answered.headers, &dropped);
+    headers::dropped(&mut answered.fields, &dropped);
     Ok(answered)
 }
 
 fn accepts_lines(caller: &Caller) -> bool {
-    caller
-        .headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .any(|value: &HeaderValue| {
-            value
-                .to_str()
-                .is_ok_and(|text| text.to_ascii_lowercase().contains("application/x-ndjson"))
-        })
+    let mut kinds = caller.fields.all(Name::Accept);
+    kinds.any(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        memchr::memmem::find(&kind, b"application/x-ndjson").is_some()
+    })
 }
 
 /// A batch as it was asked.
@@ -227,7 +224,7 @@ impl Items {
     }
 }
 
-async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledger) -> Done {
+async fn item(gateway: Arc<Gateway>, caller: &Arc<Caller>, ask: Ask, mut ledger: Ledger) -> Done {
     ledger.restart();
     let answering = generate::answer(
         &gateway,
@@ -241,7 +238,7 @@ async fn item(gateway: Arc<Gateway>, caller: &Caller, ask: Ask, mut ledger: Ledg
     let answered = outcome.unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
     ledger.head_ready(answered.status);
     ledger.complete();
-    let dropped = headers::names_dropped(&answered.headers);
+    let dropped = headers::names_dropped(&answered.fields);
     let Body::Whole(body) = answered.body else {
         let error = Error::new(Kind::Internal, "an item of a batch is not a whole answer");
         let answer = wrapped(&problem_body(&ErrorView::new(&error, "")));

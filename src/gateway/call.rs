@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
+use super::draft::Draft;
 use super::encoding::Coding;
 use super::events::Events;
 use super::headers::{self, Passage};
 use super::ledger::Ledger;
-use super::plan::{Callee, Plan, Target};
+use super::plan::{Plan, Target};
 use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::share::{Call, Wants};
@@ -23,6 +24,7 @@ use crate::config::{Share, Timeouts};
 use crate::dialect::peek::{self, Peek, peek};
 use crate::dialect::{Format, answer};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 use crate::provider::StreamUsage;
 use crate::upstream;
 
@@ -30,12 +32,13 @@ use crate::upstream;
 /// `provider` by its path.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
-    mut caller: Caller,
+    caller: Caller,
     format: Format,
     provider: Option<&str>,
     body: Bytes,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
+    let caller = Arc::new(caller);
     let peek = peek(&body)?;
     let route = match provider {
         None => Route::by_model(gateway, &caller, format, &peek)?,
@@ -94,10 +97,14 @@ pub(super) async fn answer(
         limits: Limits::new(ledger.started, route.timeouts, caller.patience, span),
     };
     ledger.planned(Instant::now());
-    let make =
-        |ledger: &Ledger| request(gateway, &mut caller, &target.callee, format, sent, ledger);
-    let asked = call.begin(terms, inputs, make, ledger).await?;
-    if ledger.streamed && asked.is_event_stream() && asked.head.status.is_success() {
+    let draft = Draft {
+        caller: Arc::clone(&caller),
+        format,
+        passage: Passage::Watched,
+        request_id: Arc::clone(&ledger.request_id),
+    };
+    let asked = call.begin(terms, inputs, draft, sent, ledger).await?;
+    if ledger.streamed && asked.is_event_stream() && asked.status.is_success() {
         let hide_usage = asks_usage || (ledger.shared.is_anothers() && !wants.tells_usage(format));
         return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
     }
@@ -169,58 +176,26 @@ impl Route {
     }
 }
 
-/// The call upstream. It takes the caller's headers rather than a copy.
-fn request(
-    gateway: &Gateway,
-    caller: &mut Caller,
-    callee: &Callee,
-    format: Format,
-    body: upstream::Body,
-    ledger: &Ledger,
-) -> Request<upstream::Body> {
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = callee.path(format, caller.query.as_deref()).into();
-    let headers = request.headers_mut();
-    *headers = std::mem::take(&mut caller.headers);
-    headers::outgoing(
-        headers,
-        &caller.tenant,
-        callee,
-        Passage::Watched,
-        &gateway.instance,
-        &ledger.request_id,
-    );
-    // A body that was read as JSON is JSON, whatever the caller called it.
-    if !headers.contains_key(header::CONTENT_TYPE) {
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-    }
-    request
-}
-
 async fn streamed(
     mut asked: Asked,
     caller: &Caller,
     events: Events,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let status = asked.head.status;
-    let mut headers = std::mem::take(&mut asked.head.headers);
+    let status = asked.status;
+    let mut fields = std::mem::take(&mut asked.fields);
     // A compressed stream passes as it is: its frames can't be seen.
-    let form = match Coding::of(&headers) {
+    let form = match Coding::of(&fields) {
         Ok(Coding::Identity) => Form::Events(events),
         _ => Form::Raw,
     };
     let mut relay = asked.relay(form, caller.takes_trailers);
     relay.begin(&mut ledger.attempt).await?;
-    headers::streaming(&mut headers);
-    headers::announce_trailer(&mut headers, caller);
+    headers::streaming(&mut fields);
+    headers::announce_trailer(&mut fields, caller);
     Ok(Answered {
         status,
-        headers,
+        fields,
         body: Body::Relay(Box::new(relay)),
     })
 }
@@ -231,30 +206,30 @@ async fn streamed(
 const WHOLE_MAX: usize = 1 << 20;
 
 async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
-    let status = asked.head.status;
-    let headers = std::mem::take(&mut asked.head.headers);
+    let status = asked.status;
+    let fields = std::mem::take(&mut asked.fields);
     let callee = Arc::clone(&asked.callee);
     let mut relay = asked.relay(Form::Raw, false);
-    let is_read = status == StatusCode::OK && matches!(Coding::of(&headers), Ok(Coding::Identity));
+    let is_read = status == StatusCode::OK && matches!(Coding::of(&fields), Ok(Coding::Identity));
     let Some(body) = relay.collect(WHOLE_MAX, &mut ledger.attempt).await? else {
         if is_read {
             relay.look_at_the_end(format);
         }
         return Ok(Answered {
             status,
-            headers,
+            fields,
             body: Body::Relay(Box::new(relay)),
         });
     };
     if is_read {
         if !looks_like_json(&body) {
-            return Err(not_json(&callee.provider.name, &headers));
+            return Err(not_json(&callee.provider.name, &fields));
         }
         (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
     }
     Ok(Answered {
         status,
-        headers,
+        fields,
         body: Body::Whole(body),
     })
 }
@@ -267,11 +242,8 @@ fn looks_like_json(body: &[u8]) -> bool {
     body.first() == Some(&b'{') && body.last() == Some(&b'}')
 }
 
-fn not_json(provider: &str, headers: &HeaderMap) -> Error {
-    let what = headers.get(header::CONTENT_TYPE);
-    let what = what
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("untyped");
+fn not_json(provider: &str, fields: &Fields) -> Error {
+    let what = fields.text(Name::ContentType).unwrap_or("untyped");
     Error::new(
         Kind::UpstreamProtocol,
         format!(

@@ -7,13 +7,9 @@
 
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName};
-
 use crate::config::Share;
 use crate::error::Error;
-
-/// The header that sets the sharing rule of one call.
-pub(super) const X_NOWAIT_CACHE: HeaderName = HeaderName::from_static("x-nowait-cache");
+use crate::http1::{Fields, Name};
 
 /// What a caller wants of the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,16 +36,16 @@ impl Directives {
     /// # Errors
     /// An `x-nowait-cache` that is none of its words: it is only written on
     /// purpose, so what was meant must not be guessed.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
+    pub(super) fn of(fields: &Fields) -> Result<Self, Error> {
         let mut found = Self::default();
-        for value in headers.get_all(header::CACHE_CONTROL) {
+        for value in fields.all(Name::CacheControl) {
             // Half a word that can't be read doesn't take the others along.
-            for directive in String::from_utf8_lossy(value.as_bytes()).split(',') {
+            for directive in String::from_utf8_lossy(value).split(',') {
                 found.take(directive.trim());
             }
         }
-        for value in headers.get_all(X_NOWAIT_CACHE) {
-            let share = match value.as_bytes().trim_ascii() {
+        for value in fields.all(Name::XNowaitCache) {
+            let share = match value.trim_ascii() {
                 b"all" => Share::All,
                 b"deterministic" => Share::Deterministic,
                 b"off" => Share::Off,
@@ -110,11 +106,8 @@ mod tests {
     use super::*;
 
     fn of(values: &[&str]) -> Directives {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::CACHE_CONTROL, value.parse().unwrap());
-        }
-        Directives::of(&headers).unwrap()
+        let fields = values.iter().map(|value| ("cache-control", value));
+        Directives::of(&fields.collect()).unwrap()
     }
 
     #[test]
@@ -172,9 +165,8 @@ mod tests {
             ("On", None),
             ("", None),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(X_NOWAIT_CACHE, value.parse().unwrap());
-            let read = Directives::of(&headers);
+            let fields = [("x-nowait-cache", value)];
+            let read = Directives::of(&fields.into_iter().collect());
             assert_eq!(read.as_ref().ok().and_then(|found| found.share), expected);
             assert_eq!(read.is_err(), expected.is_none(), "{value:?}");
         }

@@ -12,11 +12,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use super::Gateway;
 use super::attempt::{Attempt, Limits};
+use super::draft::Draft;
 use super::flight::{self, Head, Kept};
 use super::plan::Target;
 use super::relay::Form;
@@ -26,7 +27,7 @@ use crate::cache::{EmbeddingKeys, Key};
 use crate::dialect::Format;
 use crate::dialect::embeddings::{Answer, Ask, Fault, Piece, assemble};
 use crate::error::{Error, Kind};
-use crate::upstream::Body;
+use crate::http1::Name;
 
 /// The embedding calls under way in the process.
 pub(super) type Gathering = Batches<Key, Arc<Head>, Refused>;
@@ -237,7 +238,7 @@ impl Inputs {
             Got::Pieces(pieces) => pieces,
         };
         self.keep(&gateway, &pieces, &head, took);
-        head.headers.remove(header::CONTENT_LENGTH);
+        head.fields.remove(Name::ContentLength);
         let mut fresh = pieces.into_iter();
         let all: Option<Vec<_>> = self
             .known
@@ -262,9 +263,10 @@ impl Inputs {
     /// Keeps the vectors of the inputs that were asked for.
     fn keep(&self, gateway: &Gateway, pieces: &[Piece], head: &Head, took: Duration) {
         let Some(keys) = &self.keys else { return };
-        let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
-        let content_type =
-            content_type.unwrap_or_else(|| HeaderValue::from_static("application/json"));
+        let content_type = head.fields.get(Name::ContentType);
+        let content_type = content_type
+            .and_then(|value| HeaderValue::from_bytes(value).ok())
+            .unwrap_or_else(|| HeaderValue::from_static("application/json"));
         let asked = keys
             .iter()
             .zip(&self.known)
@@ -300,8 +302,7 @@ pub(super) struct Means {
     pub(super) gateway: Arc<Gateway>,
     pub(super) target: Arc<Target>,
     /// The call, but for its body.
-    pub(super) request: request::Parts,
-    pub(super) request_id: HeaderValue,
+    pub(super) draft: Draft,
     pub(super) limits: Limits,
 }
 
@@ -311,21 +312,16 @@ impl Means {
     /// Sends `body` the way this caller's own would go.
     fn send(self: Arc<Self>, body: Bytes) -> Sent {
         Box::pin(async move {
-            let mut request = Request::new(Body::from(body));
-            *request.method_mut() = self.request.method.clone();
-            *request.uri_mut() = self.request.uri.clone();
-            *request.headers_mut() = self.request.headers.clone();
             let mut attempt = Attempt::default();
             let callee = &self.target.callee;
-            let asking =
-                self.gateway
-                    .ask(callee, request, self.limits, &self.request_id, &mut attempt);
+            let (gateway, id) = (&self.gateway, &self.draft.request_id);
+            let request = self.draft.to(callee, body.into(), &gateway.instance);
+            let asking = gateway.ask(callee, request, self.limits, id, &mut attempt);
             let asked = match asking.await {
                 Ok(asked) => asked,
                 Err(error) => return Err(Failure::Failed(failed(error, attempt))),
             };
-            let (status, headers, sent) =
-                (asked.head.status, asked.head.headers.clone(), asked.sent);
+            let (status, fields, sent) = (asked.status, asked.fields.clone(), asked.sent);
             let mut relay = asked.relay(Form::Raw, false);
             let body = match relay.collect(ANSWER_MAX, &mut attempt).await {
                 Ok(Some(body)) => body,
@@ -340,7 +336,7 @@ impl Means {
                 }
                 Err(error) => return Err(Failure::Failed(failed(error, attempt))),
             };
-            let head = Arc::new(Head::whole(status, headers, attempt, sent));
+            let head = Arc::new(Head::whole(status, fields, attempt, sent));
             match status {
                 StatusCode::OK => Ok((head, body)),
                 StatusCode::BAD_REQUEST

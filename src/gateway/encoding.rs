@@ -8,9 +8,9 @@ use std::io::{self, Read as _};
 
 use bytes::Bytes;
 use flate2::read::{GzDecoder, ZlibDecoder};
-use http::{HeaderMap, header};
 
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,22 +25,20 @@ pub(super) enum Coding {
 
 impl Coding {
     /// That of an answer with these headers.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        let Some(value) = headers.get(header::CONTENT_ENCODING) else {
+    pub(super) fn of(fields: &Fields) -> Result<Self, Error> {
+        let Some(value) = fields.get(Name::ContentEncoding) else {
             return Ok(Self::Identity);
         };
-        match value
-            .as_bytes()
-            .trim_ascii()
-            .to_ascii_lowercase()
-            .as_slice()
-        {
+        match value.to_ascii_lowercase().as_slice() {
             b"" | b"identity" => Ok(Self::Identity),
             b"gzip" | b"x-gzip" => Ok(Self::Gzip),
             b"deflate" => Ok(Self::Deflate),
             _ => Err(Error::new(
                 Kind::UpstreamProtocol,
-                format!("the answer came in the content coding {value:?}, which was not asked for"),
+                format!(
+                    "the answer came in the content coding {:?}, which was not asked for",
+                    String::from_utf8_lossy(value)
+                ),
             )),
         }
     }
@@ -87,7 +85,7 @@ mod tests {
             ("deflate", zlib.finish().unwrap()),
             ("identity", text.clone()),
         ] {
-            let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, name.parse().unwrap())]);
+            let headers = Fields::from_iter([("content-encoding", name)]);
             let coding = Coding::of(&headers).unwrap();
             let coded = Bytes::from(coded);
             assert_eq!(
@@ -100,7 +98,7 @@ mod tests {
                 "{name}"
             );
         }
-        let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, "br".parse().unwrap())]);
+        let headers = Fields::from_iter([("content-encoding", "br")]);
         assert!(Coding::of(&headers).is_err());
     }
 }

@@ -1,10 +1,11 @@
 //! Which endpoint a method and a path mean, and in which dialect its caller is
 //! to be answered.
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use crate::dialect::{Dialect, Format};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 
 /// What a method and a path ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,19 +106,19 @@ impl Endpoint {
 
     /// The dialect its caller speaks, and so the one its errors are told in.
     /// `None` is nowait's own: `application/problem+json`.
-    pub fn dialect(&self, headers: &HeaderMap) -> Option<Dialect> {
+    pub fn dialect(&self, fields: &Fields) -> Option<Dialect> {
         match self {
             Self::Call(format) | Self::CallTo(format, _) => Some(format.dialect()),
             Self::Generate(_) | Self::Batch | Self::Purge => None,
-            Self::Models | Self::Model(_) | Self::Raw { .. } => Some(spoken_by(headers)),
+            Self::Models | Self::Model(_) | Self::Raw { .. } => Some(spoken_by(fields)),
         }
     }
 }
 
 /// The dialect of a caller, told from its headers where the path says nothing:
 /// Anthropic's clients always send `anthropic-version`.
-pub fn spoken_by(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key("anthropic-version") {
+pub fn spoken_by(fields: &Fields) -> Dialect {
+    if fields.has(Name::AnthropicVersion) {
         Dialect::Anthropic
     } else {
         Dialect::OpenAi
@@ -126,12 +127,12 @@ pub fn spoken_by(headers: &HeaderMap) -> Dialect {
 
 /// The dialect errors are told in where a path is no endpoint: that of the
 /// API the path belongs to, else nowait's own.
-pub fn dialect_of_unknown(path: &str, headers: &HeaderMap) -> Option<Dialect> {
+pub fn dialect_of_unknown(path: &str, fields: &Fields) -> Option<Dialect> {
     let of_api = path == "/v1" || path.starts_with("/v1/") || openai_format(path).is_some();
     let is_anthropic = path.starts_with("/v1/messages");
     match (is_anthropic, of_api) {
         (true, _) => Some(Dialect::Anthropic),
-        (_, true) => Some(spoken_by(headers)),
+        (_, true) => Some(spoken_by(fields)),
         _ => None,
     }
 }

@@ -12,13 +12,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::Gateway;
 use super::asked::Asked;
 use super::attempt::{Attempt, Limits};
+use super::draft::Draft;
 use super::embed::{Inputs, Means, Refused};
 use super::encoding::Coding;
 use super::events::Events;
@@ -30,6 +31,7 @@ use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
 use crate::cache::{Key, Store, flights};
 use crate::dialect::{Ending, Finish, Format, Usage, answer, fold, unfold};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name, NameSet};
 use crate::upstream::Body;
 
 /// The calls under way that others may join.
@@ -44,7 +46,7 @@ pub(super) type Replay = recording::Replay<Head, Failure>;
 pub struct Head {
     pub(super) status: StatusCode,
     /// The provider's, as the caller gets them.
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     /// Whether the body is events or one object.
     pub(super) form: stored::Form,
     /// How the call went until now.
@@ -94,11 +96,11 @@ impl Kept {
 impl Head {
     /// That of an answer which was kept.
     pub(super) fn kept(hit: &Hit) -> Self {
-        let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(header::CONTENT_TYPE, hit.stored.content_type.clone());
+        let mut fields = Fields::with_capacity(12, 512);
+        fields.push(Name::ContentType, &hit.stored.content_type);
         Self {
             status: StatusCode::OK,
-            headers,
+            fields,
             form: hit.stored.form,
             attempt: Attempt::default(),
             sent: Instant::now(),
@@ -111,13 +113,13 @@ impl Head {
     /// That of an answer in one piece which has just come.
     pub(super) fn whole(
         status: StatusCode,
-        headers: HeaderMap,
+        fields: Fields,
         attempt: Attempt,
         sent: Instant,
     ) -> Self {
         Self {
             status,
-            headers,
+            fields,
             form: stored::Form::Whole,
             attempt,
             sent,
@@ -130,20 +132,16 @@ impl Head {
     /// The same for a caller who did not ask for it: what a provider's headers
     /// say of an account, a limit or a cookie is for the one who did.
     pub(super) fn for_others(&self) -> Self {
-        const TOLD: [&str; 4] = [
-            "content-type",
-            "content-encoding",
-            "retry-after",
-            "x-should-retry",
-        ];
-        let told = |(name, value): (&HeaderName, &HeaderValue)| {
-            TOLD.contains(&name.as_str())
-                .then(|| (name.clone(), value.clone()))
-        };
-        let mut headers = HeaderMap::with_capacity(12);
-        headers.extend(self.headers.iter().filter_map(told));
+        const TOLD: NameSet = NameSet::of(&[
+            Name::ContentType,
+            Name::ContentEncoding,
+            Name::RetryAfter,
+            Name::XShouldRetry,
+        ]);
+        let mut fields = Fields::with_capacity(12, 512);
+        fields.extend(&self.fields, |field| TOLD.has(field.name));
         Self {
-            headers,
+            fields,
             ..self.clone()
         }
     }
@@ -198,10 +196,10 @@ impl Keys {
 
 /// What is to be asked.
 pub(super) enum Cargo {
-    /// The call itself.
-    Call(Request<Body>),
-    /// Inputs to embed, and the call without them.
-    Inputs(Box<Inputs>, Request<Body>),
+    /// The call's own body.
+    Call(Body),
+    /// Inputs to embed, and the body they were in.
+    Inputs(Box<Inputs>, Body),
 }
 
 /// One call to be made for several.
@@ -209,8 +207,8 @@ pub(super) struct Errand {
     pub(super) gateway: Arc<Gateway>,
     pub(super) target: Arc<Target>,
     pub(super) format: Format,
+    pub(super) draft: Draft,
     pub(super) cargo: Cargo,
-    pub(super) request_id: HeaderValue,
     pub(super) limits: Limits,
     pub(super) keys: Keys,
     pub(super) label: Arc<Label>,
@@ -224,16 +222,15 @@ pub(super) struct Errand {
 impl Errand {
     /// Runs it to its end, or until nobody reads any more.
     pub(super) async fn run(self, mut flight: Flight) {
-        let (request, inputs) = match self.cargo {
-            Cargo::Call(request) => (request, None),
-            Cargo::Inputs(inputs, request) => (request, Some(inputs)),
+        let (body, inputs) = match self.cargo {
+            Cargo::Call(body) => (body, None),
+            Cargo::Inputs(inputs, body) => (body, Some(inputs)),
         };
         if let Some(inputs) = inputs {
             let means = Means {
                 gateway: self.gateway,
                 target: self.target,
-                request: request.into_parts().0,
-                request_id: self.request_id,
+                draft: self.draft,
                 limits: self.limits,
             };
             let embedding = inputs.embed(means, self.wanted);
@@ -275,11 +272,13 @@ impl Errand {
             }
         }
         let mut attempt = Attempt::default();
+        let callee = &self.target.callee;
+        let request = self.draft.to(callee, body, &self.gateway.instance);
         let asking = self.gateway.ask(
             &self.target.callee,
             request,
             self.limits,
-            &self.request_id,
+            &self.draft.request_id,
             &mut attempt,
         );
         let asked = match unless_deserted(&flight, asking).await {
@@ -316,19 +315,20 @@ struct Answering {
 
 impl Answering {
     async fn record(mut self, mut asked: Asked, flight: &mut Flight) {
-        let headers = std::mem::take(&mut asked.head.headers);
-        let status = asked.head.status;
-        asked.head.headers = headers.clone();
-        let is_plain = matches!(Coding::of(&headers), Ok(Coding::Identity));
+        let is_stream = asked.is_event_stream();
+        let fields = std::mem::take(&mut asked.fields);
+        let status = asked.status;
+        let is_plain = matches!(Coding::of(&fields), Ok(Coding::Identity));
         let is_read = status == StatusCode::OK && is_plain;
-        let form = match asked.is_event_stream() {
+        let form = match is_stream {
             true => stored::Form::Stream,
             false => stored::Form::Whole,
         };
-        let content_type = headers.get(header::CONTENT_TYPE).cloned();
+        let content_type = fields.get(Name::ContentType);
+        let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
         flight.head(Head {
             status,
-            headers,
+            fields,
             form,
             attempt: self.attempt.clone(),
             sent: asked.sent,
@@ -445,15 +445,10 @@ async fn room(flight: &mut Flight) -> bool {
 mod tests {
     use super::*;
 
-    fn head(status: u16, headers: &[(&'static str, &'static str)]) -> Head {
-        let told = headers.iter().map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        });
+    fn head(status: u16, fields: &[(&str, &str)]) -> Head {
+        let fields = fields.iter().copied().collect();
         let status = StatusCode::from_u16(status).unwrap();
-        Head::whole(status, told.collect(), Attempt::default(), Instant::now())
+        Head::whole(status, fields, Attempt::default(), Instant::now())
     }
 
     #[test]
@@ -468,12 +463,8 @@ mod tests {
                 ("x-ratelimit-remaining-tokens", "7"),
             ],
         );
-        let names: Vec<_> = told.for_others().headers.into_iter().collect();
-        let names: Vec<_> = names
-            .iter()
-            .map(|(name, _)| name.as_ref().unwrap().as_str())
-            .collect();
-        assert_eq!(names, ["content-type", "retry-after"]);
+        let expected = [("content-type", "application/json"), ("retry-after", "2")];
+        assert_eq!(told.for_others().fields, expected.into_iter().collect());
     }
 
     #[test]

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
+use super::draft::Draft;
 use super::encoding::Coding;
 use super::endpoint::{Flavour, percent_decode};
-use super::headers;
+use super::headers::{self, Passage};
 use super::intake::Patience;
 use super::ledger::Ledger;
 use super::plain::{Names, Plain, Shape, Told};
@@ -31,6 +32,7 @@ use crate::dialect::Format;
 use crate::dialect::generate::{Style, decode, encode, refusal};
 use crate::dialect::ir::Prompt;
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name, NameSet};
 
 /// What a caller of the plain endpoint asks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -221,16 +223,11 @@ fn duration(value: &Value, path: impl Fn() -> String) -> Result<Duration, Error>
 }
 
 /// The shape a caller wants, by its `Accept` and the ask's `stream`.
-pub(super) fn shape(headers: &HeaderMap, ask: &Ask) -> Shape {
+pub(super) fn shape(fields: &Fields, ask: &Ask) -> Shape {
     let accepts = |wanted: &str| {
-        headers.get_all(header::ACCEPT).iter().any(|value| {
-            value.to_str().is_ok_and(|text| {
-                text.split(',').any(|part| {
-                    part.split(';')
-                        .next()
-                        .is_some_and(|t| t.trim().eq_ignore_ascii_case(wanted))
-                })
-            })
+        fields.list(Name::Accept).any(|part| {
+            let kind = part.split(|byte| *byte == b';').next().unwrap_or_default();
+            kind.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
         })
     };
     if accepts("text/plain") {
@@ -245,7 +242,7 @@ pub(super) fn shape(headers: &HeaderMap, ask: &Ask) -> Shape {
 /// Answers an ask.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     ask: Ask,
     flavour: Flavour,
     shape: Shape,
@@ -303,9 +300,14 @@ pub(super) async fn answer(
         limits,
     };
     ledger.planned(Instant::now());
-    let make = |ledger: &Ledger| request(gateway, caller, body.clone(), target, format, ledger);
-    let asked = call.begin(terms, None, make, ledger).await?;
-    let mut answered = if !asked.head.status.is_success() {
+    let draft = Draft {
+        caller: Arc::clone(caller),
+        format,
+        passage: Passage::Own(format.dialect()),
+        request_id: Arc::clone(&ledger.request_id),
+    };
+    let asked = call.begin(terms, None, draft, body.into(), ledger).await?;
+    let mut answered = if !asked.status.is_success() {
         refused(asked, target, ledger).await?
     } else if ledger.streamed {
         streamed(asked, caller, target, format, shape, ledger).await?
@@ -313,7 +315,7 @@ pub(super) async fn answer(
         whole(asked, target, format, ledger).await?
     };
     dropped.extend(ask.unknown);
-    headers::dropped(&mut answered.headers, &dropped);
+    headers::dropped(&mut answered.fields, &dropped);
     Ok(answered)
 }
 
@@ -338,29 +340,6 @@ fn body_of(ask: &Ask, target: &Target, format: Format, streamed: bool) -> (Bytes
     (encoded.body.into(), dropped)
 }
 
-/// The call upstream.
-fn request(
-    gateway: &Gateway,
-    caller: &Caller,
-    body: Bytes,
-    target: &Target,
-    format: Format,
-    ledger: &Ledger,
-) -> http::Request<crate::upstream::Body> {
-    let callee = &target.callee;
-    let mut request = http::Request::new(body.into());
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = callee.path(format, None).into();
-    *request.headers_mut() = headers::own_call(
-        format.dialect(),
-        callee,
-        caller,
-        &gateway.instance,
-        &ledger.request_id,
-    );
-    request
-}
-
 async fn streamed(
     asked: Asked,
     caller: &Caller,
@@ -369,13 +348,13 @@ async fn streamed(
     shape: Shape,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    if Coding::of(&asked.head.headers)? != Coding::Identity {
+    if Coding::of(&asked.fields)? != Coding::Identity {
         return Err(undecodable(
             target,
             "a compressed stream came where none was asked for",
         ));
     }
-    let mut headers = passed_on(&asked.head.headers);
+    let mut fields = passed_on(&asked.fields);
     let plain = Plain::new(format, shape, names(target, ledger));
     let mut relay = asked.relay(Form::Plain(plain), caller.takes_trailers);
     relay.begin(&mut ledger.attempt).await?;
@@ -383,12 +362,12 @@ async fn streamed(
         Shape::Text => "text/plain; charset=utf-8",
         Shape::Events | Shape::Whole => "text/event-stream",
     };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers::streaming(&mut headers);
-    headers::announce_trailer(&mut headers, caller);
+    fields.set(Name::ContentType, content_type);
+    headers::streaming(&mut fields);
+    headers::announce_trailer(&mut fields, caller);
     Ok(Answered {
         status: StatusCode::OK,
-        headers,
+        fields,
         body: Body::Relay(Box::new(relay)),
     })
 }
@@ -399,7 +378,7 @@ async fn whole(
     format: Format,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let headers = passed_on(&asked.head.headers);
+    let theirs = passed_on(&asked.fields);
     let body = body(asked, target, ledger).await?;
     let answer = decode(format, &body).map_err(|fault| undecodable(target, &fault.to_string()))?;
     ledger.attempt.usage = answer.usage;
@@ -410,14 +389,14 @@ async fn whole(
             Error::new(Kind::Internal, "the answer could not be written").because(fault)
         })?;
     let mut answered = Answered::whole(StatusCode::OK, "application/json", told);
-    answered.headers.extend(headers);
+    answered.fields.extend(&theirs, |_| true);
     Ok(answered)
 }
 
 /// The whole body, decompressed where it came compressed although that was
 /// not asked for.
 async fn body(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Bytes, Error> {
-    let coding = Coding::of(&asked.head.headers)?;
+    let coding = Coding::of(&asked.fields)?;
     let mut relay = asked.relay(Form::Raw, false);
     let body = relay.collect(WHOLE_MAX, &mut ledger.attempt).await?;
     let body = body.ok_or_else(|| undecodable(target, "it is larger than 32 MiB"))?;
@@ -433,33 +412,30 @@ fn names(target: &Target, ledger: &Ledger) -> Names {
     Names {
         provider: target.callee.provider.name.clone(),
         model: target.model.clone(),
-        request_id: ledger.request_id.to_str().unwrap_or_default().to_owned(),
+        request_id: ledger.request_id.to_string(),
         cached: ledger.shared.is_kept(),
     }
 }
 
 /// What of a provider's headers concerns a caller of the plain endpoint:
 /// limits, and what names the request there.
-fn passed_on(theirs: &HeaderMap) -> HeaderMap {
-    theirs
-        .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            name == "retry-after"
-                || name == "retry-after-ms"
-                || name == "server-timing"
-                || name == "x-nowait-upstream-request-id"
-                || name.starts_with("x-ratelimit-")
-                || name.starts_with("anthropic-ratelimit-")
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+fn passed_on(theirs: &Fields) -> Fields {
+    const PASSED: NameSet = NameSet::of(&[
+        Name::RetryAfter,
+        Name::RetryAfterMs,
+        Name::ServerTiming,
+        Name::XNowaitUpstreamRequestId,
+        Name::RateLimit,
+    ]);
+    let mut fields = Fields::with_capacity(12, 512);
+    fields.extend(theirs, |field| PASSED.has(field.name));
+    fields
 }
 
 /// A provider's refusal, as a problem with the provider's own status.
 async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Answered, Error> {
-    let status = asked.head.status;
-    let headers = passed_on(&asked.head.headers);
+    let status = asked.status;
+    let theirs = passed_on(&asked.fields);
     let said = refusal(&body(asked, target, ledger).await?);
     let name = &target.callee.provider.name;
     let problem = Refused {
@@ -471,13 +447,13 @@ async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<A
         detail: format!("{name} refused the call: {}", said.message),
         code: said.code.as_deref().unwrap_or("upstream_error"),
         provider: name,
-        request_id: ledger.request_id.to_str().unwrap_or_default(),
+        request_id: &ledger.request_id,
     };
     let problem = serde_json::to_vec(&problem).map_err(|fault| {
         Error::new(Kind::Internal, "the refusal could not be written").because(fault)
     })?;
     let mut answered = Answered::whole(status, "application/problem+json", problem);
-    answered.headers.extend(headers);
+    answered.fields.extend(&theirs, |_| true);
     Ok(answered)
 }
 

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 
 /// How long a caller may pause while sending its body.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -35,13 +35,13 @@ pub struct Within {
 /// The common body lies in one chunk and is handed on without a copy.
 pub async fn read(
     body: &mut hyper::body::Incoming,
-    headers: &HeaderMap,
+    fields: &Fields,
     limit: u64,
     within: Within,
 ) -> Result<Bytes, Error> {
     let told = body.size_hint().lower();
     if told > limit {
-        decline(body, headers).await;
+        decline(body, fields).await;
         return Err(too_large(Some(told), limit));
     }
     let Some(first) = chunk(body, within).await? else {
@@ -112,8 +112,8 @@ async fn chunk(body: &mut hyper::body::Incoming, within: Within) -> Result<Optio
 /// close a connection with bytes unread resets it, and the reset overtakes the
 /// answer on its way to a caller that is still writing. One that asked first
 /// is told no before it writes.
-pub async fn decline(body: &mut hyper::body::Incoming, headers: &HeaderMap) {
-    if !headers.contains_key(header::EXPECT) {
+pub async fn decline(body: &mut hyper::body::Incoming, fields: &Fields) {
+    if !fields.has(Name::Expect) {
         discard(body).await;
     }
 }
@@ -153,20 +153,15 @@ pub struct Patience {
     pub head: Option<Duration>,
 }
 
-const TIMEOUT: HeaderName = HeaderName::from_static("x-nowait-timeout");
-const STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
-const STAINLESS_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
-
 impl Patience {
     /// Reads them. The SDKs' are hints that a caller did not write by hand, so
     /// what can't be read of them is passed over.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        let total = match headers.get(TIMEOUT) {
+    pub fn of(fields: &Fields) -> Result<Self, Error> {
+        let total = match fields.get(Name::XNowaitTimeout) {
             None => None,
-            Some(value) => Some(
-                value
-                    .to_str()
-                    .ok()
+            Some(_) => Some(
+                fields
+                    .text(Name::XNowaitTimeout)
                     .and_then(|text| crate::config::units::duration(text).ok())
                     .filter(|wait| !wait.is_zero())
                     .ok_or_else(|| {
@@ -177,16 +172,15 @@ impl Patience {
                     })?,
             ),
         };
-        let seconds = |name: &HeaderName| {
-            let text = headers.get(name)?.to_str().ok()?;
-            let seconds: f64 = text.trim().parse().ok()?;
+        let seconds = |name| {
+            let seconds: f64 = fields.text(name)?.trim().parse().ok()?;
             (seconds > 0.0)
                 .then(|| Duration::try_from_secs_f64(seconds).ok())
                 .flatten()
         };
         let head = match (
-            seconds(&STAINLESS_TIMEOUT),
-            seconds(&STAINLESS_READ_TIMEOUT),
+            seconds(Name::XStainlessTimeout),
+            seconds(Name::XStainlessReadTimeout),
         ) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -225,11 +219,8 @@ mod tests {
             (&[("x-stainless-timeout", "NOT_GIVEN")], Some((None, None))),
             (&[("x-stainless-timeout", "1e300")], Some((None, None))),
         ] {
-            let headers: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
-                .collect();
-            let found = Patience::of(&headers).ok().map(|p| (p.total, p.head));
+            let fields = headers.iter().copied().collect();
+            let found = Patience::of(&fields).ok().map(|p| (p.total, p.head));
             assert_eq!(found, expected, "{headers:?}");
         }
     }

@@ -4,22 +4,23 @@
 //! from, so a request that ends in any way — answered, failed, left by its
 //! caller — is accounted for by the same code.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::Instance;
 use super::attempt::Attempt;
 use super::auth::Tenant;
 use super::flight::Kept;
-use super::headers::Mentions;
 use super::plan::{Callee, Target};
 use crate::cache::Key;
 use crate::error::Error;
+use crate::http1::{Fields, Name as Header};
 use crate::metrics::Calls;
 use crate::metrics::saved::How;
 use crate::telemetry::{LogFormat, write_timestamp};
@@ -31,7 +32,7 @@ pub struct Ledger {
     /// When its head had been read.
     pub started: Instant,
     /// Its id: the caller's, or one of ours.
-    pub request_id: HeaderValue,
+    pub request_id: Arc<str>,
     /// The endpoint's word in logs and metrics.
     pub endpoint: &'static str,
     method: Method,
@@ -40,7 +41,7 @@ pub struct Ledger {
     /// Who asked.
     pub tenant: Arc<str>,
     /// What the caller wants it labelled with.
-    pub tags: Option<HeaderValue>,
+    pub tags: Option<Arc<str>>,
     /// Who was asked.
     pub target: Option<Arc<Target>>,
     /// The provider of a raw call, which has no target.
@@ -124,8 +125,8 @@ impl Shared {
     }
 
     /// The same as `Cache-Status` says it (RFC 9211).
-    pub(super) fn status(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    pub(super) fn status(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Bypass => "nowait; fwd=bypass",
             Self::Asked { on_purpose, keeps } => match (on_purpose, keeps) {
                 (false, true) => "nowait; fwd=miss; stored",
@@ -135,8 +136,7 @@ impl Shared {
             },
             Self::Joined => "nowait; fwd=miss; collapsed",
             Self::Kept(kept) => {
-                let text = format!("nowait; hit; ttl={}", kept.seconds_left);
-                return HeaderValue::try_from(text).expect("a number is a header's value");
+                return format!("nowait; hit; ttl={}", kept.seconds_left).into();
             }
         })
     }
@@ -167,8 +167,6 @@ macro_rules! name {
         }
     };
 }
-const TAGS: HeaderName = HeaderName::from_static("x-nowait-tags");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The status logged for a caller that left before there was one (nginx's).
 const CLIENT_CLOSED: u16 = 499;
@@ -179,8 +177,7 @@ impl Ledger {
         instance: &Arc<Instance>,
         method: Method,
         path: &str,
-        headers: &HeaderMap,
-        mentions: Mentions,
+        fields: &Fields,
     ) -> Self {
         instance.metrics.in_flight.inc();
         let mut path = path.to_owned();
@@ -191,16 +188,15 @@ impl Ledger {
         }
         Self {
             started: Instant::now(),
-            request_id: mentions
-                .request_id
-                .then(|| headers.get(REQUEST_ID).and_then(bearable))
-                .flatten()
+            request_id: fields
+                .get(Header::XRequestId)
+                .and_then(bearable)
                 .unwrap_or_else(new_request_id),
             endpoint: "unknown",
             method,
             path,
             tenant: Arc::clone(&instance.nobody),
-            tags: mentions.tags.then(|| headers.get(TAGS).map(kept)).flatten(),
+            tags: fields.text(Header::XNowaitTags).map(Arc::from),
             target: None,
             callee: None,
             calls: None,
@@ -230,13 +226,9 @@ impl Ledger {
             &self.instance,
             self.method.clone(),
             &self.path,
-            &HeaderMap::new(),
-            Mentions::default(),
+            &Fields::default(),
         );
-        let id = format!("{}-{index}", self.request_id.to_str().unwrap_or("batch"));
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            item.request_id = id;
-        }
+        item.request_id = format!("{}-{index}", self.request_id).into();
         item.endpoint = "batch_item";
         item.tenant = Arc::clone(&self.tenant);
         item.tags = self.tags.clone();
@@ -319,7 +311,7 @@ impl Ledger {
     }
 
     /// The waterfall until the reply's head, as a `Server-Timing` value.
-    pub fn server_timing(&self) -> HeaderValue {
+    pub fn server_timing(&self) -> Vec<u8> {
         let mut line = Line::default();
         line.phase("auth", Some(self.auth).filter(|auth| !auth.is_zero()));
         line.phase("plan", Some(self.plan).filter(|plan| !plan.is_zero()));
@@ -331,16 +323,16 @@ impl Ledger {
         line.phase("upstream", self.upstream());
         line.phase("ttft", self.time_to_first_token());
         line.phase("gateway", self.own);
-        line.value()
+        line.0
     }
 
     /// The totals of a stream, for its trailer.
-    pub fn totals(&self) -> HeaderValue {
+    pub fn totals(&self) -> Vec<u8> {
         let mut line = Line::default();
         line.phase("ttft", self.time_to_first_token());
         line.phase("gateway", self.own);
         line.phase("total", Some(self.started.elapsed()));
-        line.value()
+        line.0
     }
 
     /// Looking for a kept answer, near and far.
@@ -496,19 +488,11 @@ impl Ledger {
             fact(name!("error"), Fact::Word(code));
             fact(name!("message"), Fact::Text(text));
         }
-        if let Some(tags) = self.tags.as_ref().and_then(|tags| tags.to_str().ok()) {
+        if let Some(tags) = &self.tags {
             fact(name!("tags"), Fact::Text(cut(tags, TAGS_MAX)));
         }
-        fact(
-            name!("request_id"),
-            Fact::Text(self.request_id.to_str().unwrap_or("?")),
-        );
-        if let Some(id) = self
-            .attempt
-            .upstream_request_id
-            .as_ref()
-            .and_then(|id| id.to_str().ok())
-        {
+        fact(name!("request_id"), Fact::Text(&self.request_id));
+        if let Some(id) = &self.attempt.upstream_request_id {
             fact(name!("upstream_request_id"), Fact::Text(id));
         }
     }
@@ -637,27 +621,18 @@ impl Line {
         self.0.extend_from_slice(b";dur=");
         write_millis(&mut self.0, took);
     }
-
-    fn value(self) -> HeaderValue {
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(self.0))
-            .unwrap_or_else(|_| HeaderValue::from_static(""))
-    }
-}
-
-/// A copy to keep. A plain clone of a value read from a connection would keep
-/// that connection's whole read buffer for as long.
-pub(super) fn kept(value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }
 
 /// A caller's id, where it is one that a log can bear.
-fn bearable(id: &HeaderValue) -> Option<HeaderValue> {
-    let fits = (1..=200).contains(&id.len());
-    (fits && id.as_bytes().iter().all(u8::is_ascii_graphic)).then(|| kept(id))
+fn bearable(id: &[u8]) -> Option<Arc<str>> {
+    let fits = (1..=200).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    fits.then(|| std::str::from_utf8(id).ok())
+        .flatten()
+        .map(Arc::from)
 }
 
 /// An id of ours.
-fn new_request_id() -> HeaderValue {
+fn new_request_id() -> Arc<str> {
     // 128 random bits: two ids meet once in 2^64 requests.
     let bits = fastrand::u128(..);
     let mut text = [0; 36];
@@ -665,7 +640,9 @@ fn new_request_id() -> HeaderValue {
     for (at, digit) in text[4..].iter_mut().enumerate() {
         *digit = b"0123456789abcdef"[(bits >> (4 * at)) as usize & 15];
     }
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+    std::str::from_utf8(&text)
+        .expect("letters and digits")
+        .into()
 }
 
 #[cfg(test)]
@@ -692,7 +669,7 @@ mod tests {
         line.phase("dns", None);
         line.phase("upstream", Some(Duration::from_millis(12)));
         line.phase("gateway", Some(Duration::from_micros(80)));
-        assert_eq!(line.value(), "upstream;dur=12.000, gateway;dur=0.080");
+        assert_eq!(line.0, b"upstream;dur=12.000, gateway;dur=0.080");
     }
 
     #[test]
@@ -703,11 +680,11 @@ mod tests {
             ("", false),
             (&*"x".repeat(201), false),
         ] {
-            let id = bearable(&sent.parse().unwrap());
-            assert_eq!(id.is_some_and(|id| id == sent), kept, "{sent}");
+            let id = bearable(sent.as_bytes());
+            assert_eq!(id.is_some_and(|id| &*id == sent), kept, "{sent}");
         }
         let ours = new_request_id();
-        assert!(ours.to_str().unwrap().starts_with("req_"));
-        assert_eq!(bearable(&ours), Some(ours));
+        assert!(ours.starts_with("req_"));
+        assert_eq!(bearable(ours.as_bytes()), Some(ours));
     }
 }

@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::auth::Tenant;
-use super::headers;
+use super::headers::{self, Passage};
 use super::ledger::Ledger;
 use super::plan::Callee;
 use super::reply::Answered;
 use super::{Caller, Gateway};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
-use crate::upstream::{Body, Limits, Timing};
+use crate::upstream::{Body, Limits, Request, Timing};
 
 /// What each provider said it serves. Kept over reloads; a provider that stops
 /// answering keeps its last list.
@@ -130,8 +130,6 @@ async fn refresh(gateway: &Arc<Gateway>) {
 }
 
 async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, String> {
-    let mut request = Request::new(Body::Empty);
-    *request.method_mut() = Method::GET;
     // Anthropic and Gemini list twenty and fifty at a time unless asked for
     // more; a thousand is the most both take.
     let (path, query) = match callee.provider.dialect {
@@ -140,19 +138,18 @@ async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, Str
         Dialect::Anthropic => ("/v1/models", Some("limit=1000")),
         Dialect::Gemini => ("/v1beta/models", Some("pageSize=1000")),
     };
-    let uri = callee
+    let target = callee
         .raw_path(path, query)
         .map_err(|error| error.to_string())?;
-    *request.uri_mut() = uri.into();
     let nobody = Caller::nobody(gateway);
-    let id = HeaderValue::from_static("nowait-models");
-    *request.headers_mut() = headers::own_call(
-        callee.provider.dialect,
-        callee,
-        &nobody,
-        &gateway.instance,
-        &id,
-    );
+    let passage = Passage::Own(callee.provider.dialect);
+    let id = "nowait-models";
+    let request = Request {
+        method: Method::GET,
+        target,
+        fields: headers::outgoing(&nobody, callee, passage, &gateway.instance, id),
+        body: Body::Empty,
+    };
     let limits = Limits {
         connect: gateway.routes.timeouts().connect,
         deadline: Instant::now() + ASK_TIMEOUT,
@@ -160,8 +157,8 @@ async fn ask(gateway: &Gateway, callee: &Arc<Callee>) -> Result<Vec<Listed>, Str
     let mut timing = Timing::default();
     let response = callee.upstream.send(request, &mut timing, limits).await;
     let response = response.map_err(|fault| fault.to_string())?;
-    let status = response.status();
-    let body = http_body_util::Limited::new(response.into_body(), LIST_BYTES_MAX);
+    let status = response.status;
+    let body = http_body_util::Limited::new(response.body, LIST_BYTES_MAX);
     let body = http_body_util::BodyExt::collect(body)
         .await
         .map_err(|fault| fault.to_string())?;

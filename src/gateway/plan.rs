@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use http::header::{self, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use parking_lot::RwLock;
 
@@ -15,6 +14,7 @@ use crate::cache::Label;
 use crate::config::{Config, Share, Timeouts, nearest};
 use crate::dialect::{Dialect, Format};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 use crate::metrics::{Calls, Metrics, Operation};
 use crate::provider::{Auth, Provider, family};
 use crate::upstream::Upstream;
@@ -28,11 +28,9 @@ pub struct Callee {
     pub upstream: Arc<Upstream>,
     /// Where it is, for telling one server of that name from another.
     pub base_url: String,
-    /// Its name, as a header shows it.
-    pub shown: HeaderValue,
     /// What every call to it carries: its own key, and the operator's extra
     /// headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Fields,
     /// Its own key where it travels in the query, as `name=value`.
     key_query: Option<String>,
     /// Its paths by [`Format`], in the order of [`Format::ALL`].
@@ -58,7 +56,6 @@ impl Callee {
                 provider.base.port,
                 provider.base.prefix
             ),
-            shown: visible(&provider.name),
             headers: own_headers(&provider),
             key_query: key_query(&provider),
             provider,
@@ -107,23 +104,21 @@ impl Callee {
 
 /// What every call to a provider carries. A key that no header can carry is
 /// refused where configuration is read.
-fn own_headers(provider: &Provider) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
+fn own_headers(provider: &Provider) -> Fields {
+    let mut fields = Fields::default();
     if let Some(key) = &provider.key {
-        let header = match &provider.auth {
-            Auth::Bearer => Some((header::AUTHORIZATION, format!("Bearer {}", key.expose()))),
-            Auth::Header(name) => Some((name.clone(), key.expose().to_owned())),
-            Auth::Query(_) | Auth::None => None,
-        };
-        if let Some((name, text)) = header
-            && let Ok(mut value) = HeaderValue::from_str(&text)
-        {
-            value.set_sensitive(true);
-            headers.push((name, value));
+        match &provider.auth {
+            Auth::Bearer => fields.push(Name::Authorization, format!("Bearer {}", key.expose())),
+            Auth::Header(name) => {
+                fields.push_text(name.as_str().as_bytes(), key.expose().as_bytes());
+            }
+            Auth::Query(_) | Auth::None => {}
         }
     }
-    headers.extend(provider.headers.iter().cloned());
-    headers
+    for (name, value) in &provider.headers {
+        fields.push_text(name.as_str().as_bytes(), value.as_bytes());
+    }
+    fields
 }
 
 fn key_query(provider: &Provider) -> Option<String> {
@@ -155,7 +150,7 @@ pub struct Target {
     /// What that provider calls the model.
     pub model: String,
     /// The same, as a header shows it.
-    pub shown: HeaderValue,
+    pub shown: String,
     /// `provider/model`, the name that always works.
     pub full_name: String,
     /// The name in the metrics: the model's, or `other` past the bound.
@@ -514,8 +509,8 @@ fn cut(name: &str) -> &str {
 
 /// `text` as a header's value, with `?` for what a header can't carry. A model
 /// name is the caller's, and must not write headers of its own.
-fn visible(text: &str) -> HeaderValue {
-    let clean: String = cut(text)
+fn visible(text: &str) -> String {
+    cut(text)
         .chars()
         .map(|c| {
             if c.is_ascii_graphic() || c == ' ' {
@@ -524,6 +519,5 @@ fn visible(text: &str) -> HeaderValue {
                 '?'
             }
         })
-        .collect();
-    HeaderValue::from_str(&clean).unwrap_or_else(|_| HeaderValue::from_static("?"))
+        .collect()
 }

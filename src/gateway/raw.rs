@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -20,7 +19,8 @@ use super::reply::{Answered, Body};
 use super::upload::Upload;
 use super::{Caller, Gateway};
 use crate::error::Error;
-use crate::upstream;
+use crate::http1::Name;
+use crate::upstream::{self, Request};
 
 /// Bodies up to this size are held, so that they can be sent again on a fresh
 /// connection.
@@ -29,7 +29,7 @@ const HELD_MAX: u64 = 64 << 10;
 /// Passes a request through to `provider`.
 pub(super) async fn answer(
     gateway: &Gateway,
-    mut caller: Caller,
+    caller: &Caller,
     provider: &str,
     rest: &str,
     mut body: hyper::body::Incoming,
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     let callee = match gateway.callee(provider).and_then(|it| allowed.map(|()| it)) {
         Ok(callee) => callee,
         Err(error) => {
-            intake::decline(&mut body, &caller.headers).await;
+            intake::decline(&mut body, &caller.fields).await;
             return Err(error);
         }
     };
@@ -53,7 +53,7 @@ pub(super) async fn answer(
                 started: ledger.started,
                 total: caller.patience.total.unwrap_or(timeouts.total),
             };
-            let bytes: Bytes = intake::read(&mut body, &caller.headers, HELD_MAX, within).await?;
+            let bytes: Bytes = intake::read(&mut body, &caller.fields, HELD_MAX, within).await?;
             ledger.bytes_in = bytes.len() as u64;
             bytes.into()
         }
@@ -69,21 +69,15 @@ pub(super) async fn answer(
         None => Span::Raw,
     };
     let limits = Limits::new(ledger.started, timeouts, caller.patience, span);
-    let mut request = Request::new(body);
-    *request.method_mut() = ledger.method().clone();
-    *request.uri_mut() = callee.raw_path(rest, caller.query.as_deref())?.into();
-    *request.headers_mut() = std::mem::take(&mut caller.headers);
-    headers::outgoing(
-        request.headers_mut(),
-        &caller.tenant,
-        callee,
-        Passage::Raw,
-        &gateway.instance,
-        &ledger.request_id,
-    );
+    let id = Arc::clone(&ledger.request_id);
+    let request = Request {
+        method: ledger.method().clone(),
+        target: callee.raw_path(rest, caller.query.as_deref())?,
+        fields: headers::outgoing(caller, callee, Passage::Raw, &gateway.instance, &id),
+        body,
+    };
 
     ledger.planned(Instant::now());
-    let id = ledger.request_id.clone();
     let attempt = &mut ledger.attempt;
     let asking = gateway.ask(callee, request, limits, &id, attempt).await;
     let mut asked = match asking {
@@ -95,19 +89,19 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let status = asked.head.status;
+    let status = asked.status;
     let is_event_stream = asked.is_event_stream();
-    let mut headers = std::mem::take(&mut asked.head.headers);
+    let mut fields = std::mem::take(&mut asked.fields);
     if is_event_stream {
         ledger.streamed = true;
-        headers.remove(header::CONTENT_LENGTH);
-        headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));
+        fields.remove(Name::ContentLength);
+        fields.set(Name::XAccelBuffering, "no");
     }
     let relay = asked.relay(Form::Raw, caller.takes_trailers);
-    headers::announce_trailer(&mut headers, &caller);
+    headers::announce_trailer(&mut fields, caller);
     Ok(Answered {
         status,
-        headers,
+        fields,
         body: Body::Relay(Box::new(relay)),
     })
 }

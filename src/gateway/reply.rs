@@ -8,8 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Instance;
@@ -20,13 +19,14 @@ use super::relay::{Relay, Step};
 use crate::dialect::error::problem_body;
 use crate::dialect::{Dialect, ErrorView, error_body};
 use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name};
 
 /// A response not yet handed over.
 pub struct Answered {
     /// Its status.
     pub status: StatusCode,
     /// Its headers, nowait's own not yet among them.
-    pub headers: HeaderMap,
+    pub fields: Fields,
     /// Its body.
     pub body: Body,
 }
@@ -44,11 +44,11 @@ pub enum Body {
 impl Answered {
     /// A whole body of that type.
     pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let mut fields = Fields::with_capacity(12, 512);
+        fields.push(Name::ContentType, content_type);
         Self {
             status,
-            headers,
+            fields,
             body: Body::Whole(body.into()),
         }
     }
@@ -56,8 +56,7 @@ impl Answered {
     /// An error, told in the caller's dialect or, without one, as a problem.
     pub fn error(error: &Error, dialect: Option<Dialect>, ledger: &mut Ledger) -> Self {
         ledger.fail(error);
-        let request_id = ledger.request_id.to_str().unwrap_or_default();
-        let view = ErrorView::new(error, request_id);
+        let view = ErrorView::new(error, &ledger.request_id);
         let mut answered = match dialect {
             Some(dialect) => Self::whole(
                 StatusCode::from_u16(view.status(dialect)).unwrap_or(error.kind().status()),
@@ -73,24 +72,19 @@ impl Answered {
         if let Some(wait) = error.wait() {
             // Whole seconds, and never zero: callers take that for "at once".
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            answered
-                .headers
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            let seconds = seconds.max(1).to_string();
+            answered.fields.set(Name::RetryAfter, seconds);
         }
         if let Some(methods) = error.methods() {
-            answered
-                .headers
-                .insert(header::ALLOW, HeaderValue::from_static(methods));
+            answered.fields.set(Name::Allow, methods);
         }
         if error.kind() == Kind::NotCached {
             // It is what the caller asked for; its SDK would ask again.
-            answered
-                .headers
-                .insert("x-should-retry", HeaderValue::from_static("false"));
+            answered.fields.set(Name::XShouldRetry, "false");
         }
         if error.kind() == Kind::InvalidApiKey {
-            let scheme = HeaderValue::from_static("Bearer realm=\"nowait\"");
-            answered.headers.insert(header::WWW_AUTHENTICATE, scheme);
+            let scheme = "Bearer realm=\"nowait\"";
+            answered.fields.set(Name::WwwAuthenticate, scheme);
         }
         answered
     }
@@ -109,16 +103,16 @@ impl Answered {
         if let Body::Relay(relay) = &self.body {
             relay.settle(&mut ledger.attempt);
         }
-        headers::reply(&mut self.headers, &ledger, instance);
-        let length = self.headers.get(header::CONTENT_LENGTH);
+        headers::reply(&mut self.fields, &ledger, instance);
+        let length = self.fields.text(Name::ContentLength);
         let mut response = Response::new(Reply {
-            length: length.and_then(|length| length.to_str().ok()?.parse().ok()),
+            length: length.and_then(|length| length.parse().ok()),
             body: self.body,
             cut: false,
             ledger,
         });
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.fields.to_map();
         response
     }
 }
@@ -203,7 +197,9 @@ impl Reply {
                     relay.settle(&mut ledger.attempt);
                     ledger.complete();
                     Poll::Ready(trailers.map(|mut trailers| {
-                        trailers.append("server-timing", ledger.totals());
+                        if let Ok(totals) = HeaderValue::try_from(ledger.totals()) {
+                            trailers.append("server-timing", totals);
+                        }
                         Ok(Frame::trailers(trailers))
                     }))
                 }
@@ -211,7 +207,7 @@ impl Reply {
                     relay.settle(&mut ledger.attempt);
                     ledger.fail(&error);
                     ledger.complete();
-                    let last = relay.tell(&error, ledger.request_id.to_str().unwrap_or_default());
+                    let last = relay.tell(&error, &ledger.request_id);
                     ledger.bytes_out += last.as_ref().map_or(0, Bytes::len) as u64;
                     if let Some(last) = last {
                         return Poll::Ready(Some(Ok(Frame::data(last))));

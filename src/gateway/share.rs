@@ -12,12 +12,12 @@ mod question;
 use std::future::Future;
 use std::sync::Arc;
 
-use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Asked, Source};
 use super::attempt::Limits;
 use super::directives::Directives;
+use super::draft::Draft;
 use super::embed::{Inputs, Means, Refused};
 use super::flight::Head;
 use super::ledger::{Ledger, Shared};
@@ -43,52 +43,54 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Begins to answer it: by `terms` where it may share, with `inputs` where
-    /// it may travel with others. `request` makes the call upstream, should it
-    /// be this caller who has to make it.
+    /// it may travel with others. `draft` and `body` make the call upstream,
+    /// should it be this caller who has to make it.
     pub(super) async fn begin(
         self,
         terms: Option<Terms>,
         inputs: Option<Inputs>,
-        request: impl FnOnce(&Ledger) -> Request<upstream::Body>,
+        draft: Draft,
+        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         // Boxed, so that their room is not set aside for calls that share
         // nothing.
         match (terms, inputs) {
             (Some(terms), None) => {
-                let question = Question { call: self, terms };
-                Box::pin(question.answer(request, ledger)).await
+                let question = Question {
+                    call: self,
+                    terms,
+                    draft,
+                };
+                Box::pin(question.answer(body, ledger)).await
             }
             (Some(terms), Some(inputs)) => {
-                let question = Question { call: self, terms };
-                Box::pin(question.embed(inputs, request(ledger), ledger)).await
+                let question = Question {
+                    call: self,
+                    terms,
+                    draft,
+                };
+                Box::pin(question.embed(inputs, body, ledger)).await
             }
             (None, _) if self.directives.only_if_cached => Err(not_cached()),
-            (None, Some(inputs)) => Box::pin(self.embed(inputs, request(ledger), ledger)).await,
-            (None, None) => {
-                let request = request(ledger);
-                self.alone(request, ledger).await
-            }
+            (None, Some(inputs)) => Box::pin(self.embed(inputs, draft, ledger)).await,
+            (None, None) => self.alone(&draft, body, ledger).await,
         }
     }
 
     /// The answer of a call that shares nothing.
     async fn alone(
         &self,
-        request: Request<upstream::Body>,
+        draft: &Draft,
+        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         ledger.shared = Shared::Bypass;
         let callee = &self.target.callee;
-        let request_id = ledger.request_id.clone();
+        let request = draft.to(callee, body, &self.gateway.instance);
+        let (id, attempt) = (&draft.request_id, &mut ledger.attempt);
         self.gateway
-            .ask(
-                callee,
-                request,
-                self.limits,
-                &request_id,
-                &mut ledger.attempt,
-            )
+            .ask(callee, request, self.limits, id, attempt)
             .await
     }
 
@@ -96,14 +98,13 @@ impl Call<'_> {
     async fn embed(
         &self,
         inputs: Inputs,
-        request: Request<upstream::Body>,
+        draft: Draft,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         let means = Means {
             gateway: Arc::clone(self.gateway),
             target: Arc::clone(self.target),
-            request: request.into_parts().0,
-            request_id: ledger.request_id.clone(),
+            draft,
             limits: self.limits,
         };
         let asked = Instant::now();

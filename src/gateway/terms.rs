@@ -8,10 +8,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::HeaderName;
 use sha2::{Digest, Sha256};
 
-use super::auth::KEY_HEADERS;
+use super::auth::keys;
 use super::embed::Inputs;
 use super::flight::Keys;
 use super::plan::Target;
@@ -105,7 +104,7 @@ impl Asking<'_> {
             is_simulated: callee.provider.simulated,
             model: &self.target.model,
             format: self.format,
-            headers: &caller.headers,
+            fields: &caller.fields,
             query: self.query,
         }
     }
@@ -156,14 +155,12 @@ fn tenant(caller: &Caller, target: &Target) -> String {
 fn credentials(caller: &Caller) -> Option<[u8; 32]> {
     let mut digest = Sha256::new();
     let mut any = false;
-    let travels = |name: &&HeaderName| !caller.tenant.is_carried_in(name);
-    for name in KEY_HEADERS.iter().filter(travels) {
-        for value in caller.headers.get_all(name) {
-            any = true;
-            digest.update(name.as_str());
-            digest.update((value.len() as u64).to_le_bytes());
-            digest.update(value.as_bytes());
-        }
+    let stays = caller.tenant.carried_in();
+    for (name, value) in keys(&caller.fields).filter(|(name, _)| !stays.has(*name)) {
+        any = true;
+        digest.update(name.text().unwrap_or_default());
+        digest.update((value.len() as u64).to_le_bytes());
+        digest.update(value);
     }
     any.then(|| digest.finalize().into())
 }

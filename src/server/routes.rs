@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{Shared, assemble, pages};
 use crate::error::{Error, Kind};
-use crate::gateway::Gateway;
 use crate::gateway::reply::{Answered, Body, Reply};
+use crate::gateway::{Gateway, Head};
+use crate::http1::{Fields, Name};
 use crate::metrics;
 
 /// How long readiness may wait for the first spares.
@@ -55,12 +56,12 @@ pub(super) async fn answer(
     let Some(page) = Page::at(request.uri().path()) else {
         return gateway.handle(request).await;
     };
-    let (head, _) = request.into_parts();
+    let head = Head::from(request.into_parts().0);
     gateway.page(&head, page.name(), || {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(Error::new(
                 Kind::MethodNotAllowed,
-                format!("{} is a page: use GET", head.uri.path()),
+                format!("{} is a page: use GET", head.path()),
             )
             .allow("GET, HEAD"));
         }
@@ -72,7 +73,7 @@ pub(super) async fn answer(
             Page::Metrics => {
                 gateway
                     .tenants
-                    .authenticate(&head.headers)?
+                    .authenticate(&head.fields)?
                     .must_be_admin()?;
                 assemble::count(&gateway);
                 Answered::whole(
@@ -82,12 +83,10 @@ pub(super) async fn answer(
                 )
             }
             Page::Static(page) => {
-                let (head, body) = page
-                    .reply(head.headers.get(header::IF_NONE_MATCH))
-                    .into_parts();
+                let (head, body) = page.reply(head.fields.text(Name::IfNoneMatch)).into_parts();
                 Answered {
                     status: head.status,
-                    headers: head.headers,
+                    fields: Fields::from(&head.headers),
                     body: Body::Whole(body),
                 }
             }
@@ -104,9 +103,7 @@ fn readiness(shared: &Shared) -> Answered {
         (StatusCode::OK, r#"{"status":"ready"}"#)
     };
     let mut answered = Answered::whole(status, "application/json", said);
-    answered
-        .headers
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answered.fields.set(Name::CacheControl, "no-store");
     answered
 }
 

@@ -59,8 +59,8 @@ impl Body {
         }
     }
 
-    /// A second copy for sending again; none of a stream.
-    pub(super) fn replay(&self) -> Option<Self> {
+    /// A second copy for sending again, its bytes shared; none of a stream.
+    pub fn replay(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
             Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),

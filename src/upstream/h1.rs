@@ -11,7 +11,6 @@ mod encode;
 mod framing;
 mod fuzz;
 mod head;
-mod known;
 mod reading;
 mod upload;
 
@@ -23,17 +22,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 pub(super) use answer::Answer;
 pub use fuzz::fuzz_answer;
 
-use super::body::Body;
 use super::fault::{Fault, FaultKind};
 use super::incoming::Incoming;
 use super::link::Link;
+use super::message::{Request, Response};
+use super::origin::Names;
 use super::pool::Pool;
 use super::send::{Again, Failed};
 use super::wire::Wire;
@@ -165,10 +165,11 @@ impl Lease {
     /// an error it is still there if it can be had a second time.
     pub(super) async fn send(
         mut self,
-        slot: &mut Option<Request<Body>>,
-    ) -> Result<Response<Incoming>, Failed> {
+        slot: &mut Option<Request>,
+        names: &Names,
+    ) -> Result<Response, Failed> {
         let mut upload = None;
-        let to_head = slot.as_ref().is_some_and(|it| it.method() == Method::HEAD);
+        let to_head = slot.as_ref().is_some_and(|it| it.method == Method::HEAD);
         let mut beginning = Beginning::new(to_head);
         let begun = poll_fn(|cx| {
             if upload.is_none() {
@@ -179,17 +180,21 @@ impl Lease {
                 }
                 self.busy = true;
             }
-            let upload = upload.get_or_insert_with(|| Upload::begin(slot, self.wire(), cx));
+            let upload = upload.get_or_insert_with(|| Upload::begin(slot, names, self.wire(), cx));
             self.poll_head(&mut beginning, upload, cx)
         });
-        let (response, reading) = begun.await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (head, reading) = begun.await?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let what = format!("{} switched protocols unasked", self.pool().origin());
             let fault = Fault::new(FaultKind::Protocol, what).mid_answer();
             return Err(fault.again(Again::No));
         }
         let answer = Answer::new(self, upload.unwrap_or(Upload::Done), reading);
-        Ok(response.map(|()| Incoming::one(answer)))
+        Ok(Response {
+            status: head.status,
+            fields: head.fields,
+            body: Incoming::one(answer),
+        })
     }
 
     /// Reads until the head is there; the upload goes on while there is nothing

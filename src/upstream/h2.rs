@@ -16,7 +16,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -28,8 +27,11 @@ use super::fault::{Fault, FaultKind};
 use super::head;
 use super::incoming::Incoming;
 use super::link::Link;
+use super::message::{Request, Response};
+use super::origin::Names;
 use super::pool::Pool;
 use super::send::{Again, Failed};
+use crate::http1::Fields;
 
 /// One connection, shared by the calls that have a stream on it.
 pub(super) struct Conn {
@@ -159,10 +161,11 @@ impl Lease {
     /// error the slot holds the request if there is a copy to send again.
     pub(super) async fn send(
         self,
-        slot: &mut Option<Request<Body>>,
+        slot: &mut Option<Request>,
+        names: &Names,
         reused: bool,
-    ) -> Result<Response<Incoming>, Failed> {
-        let (mut response, mut upload) = self.begin(slot)?;
+    ) -> Result<Response, Failed> {
+        let (mut response, mut upload) = self.begin(slot, names)?;
         let answer = poll_fn(|cx| {
             if let Poll::Ready(Err(error)) = upload.poll(cx) {
                 return Poll::Ready(Err(Halt::Upload(error)));
@@ -173,7 +176,11 @@ impl Lease {
             Ok(response) => {
                 let (parts, stream) = response.into_parts();
                 let answer = Answer::new(stream, upload, self, &parts.headers);
-                Ok(Response::from_parts(parts, Incoming::two(answer)))
+                Ok(Response {
+                    status: parts.status,
+                    fields: Fields::from(&parts.headers),
+                    body: Incoming::two(answer),
+                })
             }
             Err(Halt::Upload(error)) => {
                 let what = format!("sending a request to {}: {error}", self.pool.origin());
@@ -185,27 +192,30 @@ impl Lease {
     }
 
     /// Opens the stream.
-    fn begin(&self, slot: &mut Option<Request<Body>>) -> Result<(ResponseFuture, Upload), Failed> {
-        let (Some(mut handle), Some(names)) = (self.conn.open(), &self.pool.names) else {
+    fn begin(
+        &self,
+        slot: &mut Option<Request>,
+        names: &Names,
+    ) -> Result<(ResponseFuture, Upload), Failed> {
+        let Some(mut handle) = self.conn.open() else {
             return Err(self.reset("it is going away").again(Again::Anywhere));
         };
-        let Some(request) = slot.take() else {
+        let Some(request) = slot else {
             return Err(self.reset("there is no request").again(Again::No));
         };
-        let (parts, body) = request.into_parts();
-        let copy = parts.clone();
-        let head = head::for_two(parts, &body, names);
-        let end = http_body::Body::is_end_stream(&body);
+        let head = head::for_two(request, names);
+        let end = http_body::Body::is_end_stream(&request.body);
         // The handle, which keeps the connection open, ends with this.
         match handle.send_request(head, end) {
             Ok((response, stream)) => {
-                *slot = body.replay().map(|body| Request::from_parts(copy, body));
+                let body = match request.body.replay() {
+                    Some(body) => body,
+                    // It can be sent once, and that is now.
+                    None => slot.take().map_or_else(Body::default, |it| it.body),
+                };
                 Ok((response, Upload::new(stream, body)))
             }
-            Err(error) => {
-                *slot = Some(Request::from_parts(copy, body));
-                Err(self.unopened(error))
-            }
+            Err(error) => Err(self.unopened(error)),
         }
     }
 

@@ -1,70 +1,57 @@
-//! The head of a request as each version of HTTP wants it.
+//! The head of a request as HTTP/2 wants it.
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
-};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::uri::{self, Uri};
 
 use super::body::Body;
+use super::message::Request;
 use super::origin::Names;
+use crate::http1::{Name, NameSet};
 
-/// Makes `request` one for HTTP/1.1: origin form (RFC 9112, 3.2.1) and `host`.
-pub(super) fn prepare(request: &mut Request<Body>, names: &Names) {
-    if request.uri().authority().is_some() {
-        let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    }
-    let headers = request.headers_mut();
-    if !headers.contains_key(HOST) {
-        headers.insert(HOST, names.host.clone());
-    }
-    *request.version_mut() = http::Version::HTTP_11;
-}
+/// Fields that speak about a connection (RFC 9113, 8.2.2), or about what a
+/// pseudo-header tells.
+const OF_ONE: NameSet = NameSet::of(&[
+    Name::Host,
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::TransferEncoding,
+    Name::Upgrade,
+]);
 
 /// The head for HTTP/2: the authority in its pseudo-header, and none of the
 /// fields that speak about a connection (RFC 9113, 8.2.2 and 8.3.1).
-pub(super) fn for_two(parts: http::request::Parts, body: &Body, names: &Names) -> Request<()> {
-    let mut headers = parts.headers;
-    strip(&mut headers);
-    let length = http_body::Body::size_hint(body).exact();
+pub(super) fn for_two(request: &Request, names: &Names) -> http::Request<()> {
+    let mut head = http::Request::new(());
+    let headers = head.headers_mut();
+    headers.reserve(request.fields.len() + 1);
+    for field in request.fields.iter() {
+        let is_of_one = OF_ONE.has(field.name)
+            || (field.name == Name::Te && !field.value.eq_ignore_ascii_case(b"trailers"));
+        let name = HeaderName::from_bytes(field.text);
+        if let (false, Ok(name), Ok(value)) =
+            (is_of_one, name, HeaderValue::from_bytes(field.value))
+        {
+            headers.append(name, value);
+        }
+    }
+    let length = http_body::Body::size_hint(&request.body).exact();
     if let Some(length) = length
         && !headers.contains_key(CONTENT_LENGTH)
-        && (length > 0 || parts.method == http::Method::POST)
+        && (length > 0 || request.method == http::Method::POST)
     {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let mut uri = http::uri::Parts::default();
+    let mut uri = uri::Parts::default();
     uri.scheme = Some(names.scheme.clone());
     uri.authority = Some(names.authority.clone());
-    let path = parts.uri.into_parts().path_and_query;
-    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    let mut head = Request::new(());
-    *head.method_mut() = parts.method;
-    *head.headers_mut() = headers;
+    uri.path_and_query = Some(request.target.clone());
+    *head.method_mut() = request.method.clone();
     // All three parts are there, which is all that `from_parts` asks for.
     *head.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
     *head.version_mut() = http::Version::HTTP_2;
     head
-}
-
-fn strip(headers: &mut HeaderMap) {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    for name in [
-        HOST,
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
-    if headers.get(TE).is_some_and(|value| value != "trailers") {
-        headers.remove(TE);
-    }
 }
 
 /// The pieces of a body held in memory, in order; none of a streamed one.
@@ -83,20 +70,16 @@ mod tests {
     use crate::upstream::Origin;
 
     #[test]
-    fn each_version_gets_its_own_head() {
+    fn fields_about_a_connection_do_not_travel() {
         let names = Origin::new(true, "api.test", 8443).names().unwrap();
-        let mut request = Request::post("https://elsewhere/v1/x?y=1")
-            .header("connection", "close")
-            .header("te", "gzip")
-            .header("x-mine", "1")
-            .body(Body::from(Bytes::from_static(b"abc")))
-            .unwrap();
-        prepare(&mut request, &names);
-        assert_eq!(request.uri(), "/v1/x?y=1");
-        assert_eq!(request.headers()[HOST], "api.test:8443");
-
-        let (parts, body) = request.into_parts();
-        let head = for_two(parts, &body, &names);
+        let fields = [("connection", "close"), ("te", "gzip"), ("X-Mine", "1")];
+        let request = Request {
+            method: http::Method::POST,
+            target: "/v1/x?y=1".parse().unwrap(),
+            fields: fields.into_iter().collect(),
+            body: Bytes::from_static(b"abc").into(),
+        };
+        let head = for_two(&request, &names);
         assert_eq!(head.uri(), "https://api.test:8443/v1/x?y=1");
         let left: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-mine", "content-length"]);

@@ -5,14 +5,11 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
 use tokio::time::Instant;
 
 use super::Limits;
-use super::body::Body;
 use super::fault::{Fault, FaultKind};
-use super::head;
-use super::incoming::Incoming;
+use super::message::{Request, Response};
 use super::pool::{Lease, Pool};
 use super::timing::Timing;
 
@@ -21,15 +18,14 @@ const MAX_UNSENT: u32 = 3;
 
 pub(super) async fn send(
     pool: &Arc<Pool>,
-    mut request: Request<Body>,
+    request: Request,
     timing: &mut Timing,
     limits: Limits,
-) -> Result<Response<Incoming>, Fault> {
+) -> Result<Response, Fault> {
     let Some(names) = &pool.names else {
         let what = format!("{:?} is not a host name", pool.origin().host);
         return Err(Fault::new(FaultKind::Resolve, what));
     };
-    head::prepare(&mut request, names);
     let mut slot = Some(request);
     let (mut unsent, mut fresh) = (0, false);
     loop {
@@ -47,8 +43,8 @@ pub(super) async fn send(
         timing.protocol = Some(link.protocol);
         timing.sent_at = Some(Instant::now());
         let answer = match lease {
-            Lease::One(lease) => lease.send(&mut slot).await,
-            Lease::Two(lease) => Box::pin(lease.send(&mut slot, reused)).await,
+            Lease::One(lease) => lease.send(&mut slot, names).await,
+            Lease::Two(lease) => Box::pin(lease.send(&mut slot, names, reused)).await,
         };
         let failed = match answer {
             Ok(response) => {

@@ -9,7 +9,7 @@ mod two;
 
 use std::time::Duration;
 
-use http::Request;
+use http::Method;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::memory::{Acceptor, Dialer};
 use super::*;
+use crate::http1::{Fields, Name};
 
 /// No call in these tests waits longer.
 fn limits() -> Limits {
@@ -48,20 +49,29 @@ fn in_memory(options: Options) -> (Arc<Upstream>, metrics::Pool, Acceptor) {
     (upstream, metrics, acceptor)
 }
 
-fn get(path: &str) -> Request<Body> {
-    Request::get(path).body(Body::Empty).unwrap()
+fn request(method: Method, path: &str, body: Body) -> Request {
+    Request {
+        method,
+        target: path.parse().unwrap(),
+        fields: Fields::default(),
+        body,
+    }
 }
 
-fn post(path: &str, body: &'static str) -> Request<Body> {
-    let body = Body::from(Bytes::from_static(body.as_bytes()));
-    Request::post(path).body(body).unwrap()
+fn get(path: &str) -> Request {
+    request(Method::GET, path, Body::Empty)
+}
+
+fn post(path: &str, body: &'static str) -> Request {
+    let body = Bytes::from_static(body.as_bytes());
+    request(Method::POST, path, body.into())
 }
 
 /// Sends and reads to the end.
-async fn call(upstream: &Upstream, request: Request<Body>) -> Result<(Timing, String), Fault> {
+async fn call(upstream: &Upstream, request: Request) -> Result<(Timing, String), Fault> {
     let mut timing = Timing::default();
     let response = upstream.send(request, &mut timing, limits()).await?;
-    let body = response.into_body().collect().await?.to_bytes();
+    let body = response.body.collect().await?.to_bytes();
     Ok((timing, String::from_utf8_lossy(&body).into_owned()))
 }
 

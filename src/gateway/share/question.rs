@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::asked::{Asked, Source};
+use super::super::draft::Draft;
 use super::super::embed::Inputs;
 use super::super::flight::{Cargo, Errand, Failure, Head, Replay, told};
 use super::super::ledger::{Ledger, Shared};
@@ -18,6 +18,7 @@ use crate::cache::recording::Broken;
 use crate::cache::stored::{Form, Hit, Wanted};
 use crate::dialect::{fold, unfold};
 use crate::error::{Error, Kind};
+use crate::http1::Name;
 use crate::upstream;
 
 use super::Call;
@@ -26,6 +27,7 @@ use super::Call;
 pub(super) struct Question<'a> {
     pub(super) call: Call<'a>,
     pub(super) terms: Terms,
+    pub(super) draft: Draft,
 }
 
 /// The largest recording that is held for a caller who wants it whole, or in
@@ -43,11 +45,11 @@ enum Began {
 }
 
 impl Question<'_> {
-    /// Begins to answer it. `request` makes the call upstream, should it be
-    /// this caller who has to make it.
+    /// Begins to answer it. `body` goes upstream, should it be this caller who
+    /// has to ask.
     pub(super) async fn answer(
         &self,
-        request: impl FnOnce(&Ledger) -> Request<upstream::Body>,
+        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         ledger.key = Some(self.terms.keys.own);
@@ -56,7 +58,7 @@ impl Question<'_> {
             ledger.looked_up();
             if let Some(asked) = self.kept(&hit, ledger) {
                 if !hit.is_fresh() && !self.call.directives.only_if_cached {
-                    self.refresh(Cargo::Call(request(ledger)), ledger);
+                    self.refresh(Cargo::Call(body));
                 }
                 return Ok(asked);
             }
@@ -64,29 +66,27 @@ impl Question<'_> {
         if self.call.directives.only_if_cached {
             return self.only_kept(wanted, ledger).await;
         }
-        let cargo = Cargo::Call(request(ledger));
         ledger.looked_up();
-        self.fly(cargo, wanted, ledger).await
+        self.fly(Cargo::Call(body), wanted, ledger).await
     }
 
-    /// Begins to answer a call for embeddings; `request` is the call without
-    /// its inputs.
+    /// Begins to answer a call for embeddings, whose inputs were in `body`.
     pub(super) async fn embed(
         &self,
         mut inputs: Inputs,
-        request: Request<upstream::Body>,
+        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         ledger.key = inputs.key();
         let wanted = self.wanted();
         if let Some(wanted) = &wanted
-            && let Some((head, body)) = inputs.look_up(self.call.gateway, wanted)
+            && let Some((head, found)) = inputs.look_up(self.call.gateway, wanted)
         {
             ledger.looked_up();
-            let asked = self.found(head, body, ledger);
+            let asked = self.found(head, found, ledger);
             if ledger.shared.is_stale() && !self.call.directives.only_if_cached {
                 inputs.forget_stale();
-                self.refresh(Cargo::Inputs(Box::new(inputs), request), ledger);
+                self.refresh(Cargo::Inputs(Box::new(inputs), body));
             }
             return Ok(asked);
         }
@@ -102,7 +102,7 @@ impl Question<'_> {
             return Ok(self.found(head, body, ledger));
         }
         ledger.looked_up();
-        self.fly(Cargo::Inputs(Box::new(inputs), request), wanted, ledger)
+        self.fly(Cargo::Inputs(Box::new(inputs), body), wanted, ledger)
             .await
     }
 
@@ -200,19 +200,19 @@ impl Question<'_> {
                 (replay, Some(cargo))
             }
             Joined::Lead(flight, replay) => {
-                tokio::spawn(self.errand(cargo, wanted, ledger).run(flight));
+                tokio::spawn(self.errand(cargo, wanted).run(flight));
                 (replay, None)
             }
         }
     }
 
-    fn errand(&self, cargo: Cargo, wanted: Option<Wanted>, ledger: &Ledger) -> Errand {
+    fn errand(&self, cargo: Cargo, wanted: Option<Wanted>) -> Errand {
         Errand {
             gateway: Arc::clone(self.call.gateway),
             target: Arc::clone(self.call.target),
             format: self.call.format,
+            draft: self.draft.clone(),
             cargo,
-            request_id: ledger.request_id.clone(),
             limits: self.call.limits.of_flight(),
             keys: self.terms.keys,
             label: Arc::clone(&self.terms.label),
@@ -240,17 +240,17 @@ impl Question<'_> {
 
     /// The answer of a call that shares nothing after all.
     async fn alone(&self, cargo: Cargo, ledger: &mut Ledger) -> Result<Asked, Error> {
-        let (Cargo::Call(request) | Cargo::Inputs(_, request)) = cargo;
-        self.call.alone(request, ledger).await
+        let (Cargo::Call(body) | Cargo::Inputs(_, body)) = cargo;
+        self.call.alone(&self.draft, body, ledger).await
     }
 
     /// Asks again for an answer that is stale, behind whoever gets the old
     /// one. At most one is on its way: where there is one already, nothing is
     /// done.
-    fn refresh(&self, cargo: Cargo, ledger: &Ledger) {
+    fn refresh(&self, cargo: Cargo) {
         let flights = &self.call.gateway.instance.flights;
         if let Joined::Lead(flight, mut replay) = flights.join(self.terms.keys.own) {
-            let errand = self.errand(cargo, None, ledger);
+            let errand = self.errand(cargo, None);
             tokio::spawn(async move {
                 let reading = async { while let Ok(Some(_)) = replay.next().await {} };
                 tokio::join!(errand.run(flight), reading);
@@ -376,11 +376,11 @@ impl Question<'_> {
             ),
             _ => return Some((Arc::clone(head), body)),
         };
-        let mut headers = head.headers.clone();
-        headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let mut fields = head.fields.clone();
+        fields.remove(Name::ContentLength);
+        fields.set(Name::ContentType, content_type);
         let head = Arc::new(Head {
-            headers,
+            fields,
             ..Head::clone(head)
         });
         Some((head, body))

@@ -4,11 +4,13 @@
 //! says about length or coding is believed only of a body that streams.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request};
+use http::Method;
 use http_body::Body as _;
 
+use crate::http1::{Fields, Name, NameSet};
 use crate::upstream::body::Body;
+use crate::upstream::message::Request;
+use crate::upstream::origin::Names;
 
 /// How the body of a request is told from what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,25 +21,35 @@ pub(super) enum Framing {
     Chunked,
 }
 
+/// What says how a body is framed, and is written here.
+const OF_FRAMING: NameSet = NameSet::of(&[Name::ContentLength, Name::TransferEncoding]);
+
 /// The head of `request`, and how its body has to follow.
-pub(super) fn head(request: &Request<Body>) -> (Vec<u8>, Framing) {
-    let headers = request.headers();
-    let framing = framing(request.body(), headers);
-    // Names and values of 64 bytes together are usual; a key is longer.
-    let mut out = Vec::with_capacity(160 + headers.len() * 64);
-    out.extend_from_slice(request.method().as_str().as_bytes());
+pub(super) fn head(request: &Request, names: &Names) -> (Vec<u8>, Framing) {
+    let fields = &request.fields;
+    let framing = framing(&request.body, fields);
+    let target = request.target.as_str();
+    let host = names.host.as_bytes();
+    let mut out = Vec::with_capacity(96 + target.len() + host.len() + fields.size());
+    out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
-    let target = request.uri().path_and_query();
-    let target = target.map_or("/", |target| target.as_str());
     if !target.starts_with(['/', '*']) {
         out.push(b'/');
     }
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
-        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-            field(&mut out, name.as_str(), value.as_bytes());
+    if !fields.has(Name::Host) {
+        field(&mut out, "host", host);
+    }
+    if fields.may_have(OF_FRAMING) {
+        for other in fields.iter().filter(|it| !OF_FRAMING.has(it.name)) {
+            out.extend_from_slice(other.text);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(other.value);
+            out.extend_from_slice(b"\r\n");
         }
+    } else {
+        fields.write_to(&mut out);
     }
     match framing {
         Framing::Chunked => field(&mut out, "transfer-encoding", b"chunked"),
@@ -61,23 +73,23 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn framing(body: &Body, headers: &HeaderMap) -> Framing {
+fn framing(body: &Body, fields: &Fields) -> Framing {
     if body.is_end_stream() {
         return Framing::Length(0);
     }
     if let Some(length) = body.size_hint().exact() {
         return Framing::Length(length);
     }
-    let announced = headers.get(CONTENT_LENGTH);
-    match announced.and_then(|value| value.to_str().ok()?.parse().ok()) {
+    let announced = fields.text(Name::ContentLength);
+    match announced.and_then(|length| length.parse().ok()) {
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     }
 }
 
-fn expects_body(request: &Request<Body>) -> bool {
+fn expects_body(request: &Request) -> bool {
     let usual = [Method::POST, Method::PUT, Method::PATCH];
-    usual.contains(request.method()) || request.headers().contains_key(CONTENT_LENGTH)
+    usual.contains(&request.method) || request.fields.has(Name::ContentLength)
 }
 
 /// What stands before a chunk of `size` bytes.
@@ -88,6 +100,7 @@ pub(super) fn chunk_size(size: usize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Origin;
     use http_body::Frame;
     use std::convert::Infallible;
     use std::pin::Pin;
@@ -123,41 +136,34 @@ mod tests {
             Body,
             &'static str,
         );
-        let rows: [Row; 10] = [
+        let rows: [Row; 9] = [
             (
                 "GET",
                 "/x?y=1",
                 &[],
                 Body::Empty,
-                "GET /x?y=1 HTTP/1.1\r\n\r\n",
-            ),
-            (
-                "GET",
-                "http://a?y",
-                &[],
-                Body::Empty,
-                "GET /?y HTTP/1.1\r\n\r\n",
+                "GET /x?y=1 HTTP/1.1\r\nhost: a.test\r\n\r\n",
             ),
             (
                 "POST",
                 "/",
                 &[],
                 Body::Empty,
-                "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+                "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n",
             ),
             (
                 "DELETE",
                 "/",
                 &[("content-length", "0")],
                 Body::Empty,
-                "DELETE / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+                "DELETE / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n",
             ),
             (
                 "POST",
                 "/",
                 &[("a", "1"), ("b", "2"), ("a", "3")],
                 spliced(),
-                "POST / HTTP/1.1\r\na: 1\r\na: 3\r\nb: 2\r\ncontent-length: 3\r\n\r\n",
+                "POST / HTTP/1.1\r\nhost: a.test\r\na: 1\r\nb: 2\r\na: 3\r\ncontent-length: 3\r\n\r\n",
             ),
             // A body in memory knows its length better than its head.
             (
@@ -165,43 +171,46 @@ mod tests {
                 "/",
                 &[("content-length", "9"), ("transfer-encoding", "chunked")],
                 bytes("abc"),
-                "POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\n",
+                "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\n",
             ),
             (
                 "PUT",
                 "/",
                 &[],
                 streamed(),
-                "PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n",
             ),
             (
                 "PUT",
                 "/",
                 &[("content-length", "9")],
                 streamed(),
-                "PUT / HTTP/1.1\r\ncontent-length: 9\r\n\r\n",
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 9\r\n\r\n",
             ),
             (
                 "PUT",
                 "/",
                 &[("content-length", "x")],
                 streamed(),
-                "PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n",
             ),
             (
                 "PUT",
                 "/",
                 &[],
                 Body::stream(http_body_util::Empty::<Bytes>::new()),
-                "PUT / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n",
             ),
         ];
         for (method, uri, fields, body, expected) in rows {
-            let mut request = Request::builder().method(method).uri(uri);
-            for (name, value) in fields {
-                request = request.header(*name, *value);
-            }
-            let (out, _) = head(&request.body(body).unwrap());
+            let request = Request {
+                method: method.parse().unwrap(),
+                target: uri.parse().unwrap(),
+                fields: fields.iter().copied().collect(),
+                body,
+            };
+            let names = Origin::new(false, "a.test", 80).names().unwrap();
+            let (out, _) = head(&request, &names);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

@@ -43,8 +43,8 @@ fn read(wire: &[u8], sizes: &[u8], to_head: bool) -> Told {
         match &mut reading {
             None => match beginning.take(&mut bytes) {
                 Ok(None) => continue,
-                Ok(Some((response, body))) => {
-                    told.head = Some(format!("{response:?}"));
+                Ok(Some((head, body))) => {
+                    told.head = Some(format!("{head:?}"));
                     reading = Some(body);
                 }
                 Err(wrong) => {

@@ -6,12 +6,12 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 
 use super::Malformed;
 use super::framing::Framing;
+use crate::http1::{Fields, Name};
 
 /// Fields that a head or its trailers may have; providers send up to 40.
 pub(super) const MAX_FIELDS: usize = 100;
@@ -30,7 +30,8 @@ pub(super) enum Parsed {
 /// The head of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    pub(super) response: Response<()>,
+    pub(super) status: StatusCode,
+    pub(super) fields: Fields,
     /// How its body is told from what follows.
     pub(super) framing: Framing,
     /// The connection may carry another request after the body.
@@ -58,59 +59,45 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Parsed, Malformed> {
         return Ok(Parsed::Interim(length));
     }
     let is_old = parsed.version == Some(0);
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    if is_old {
-        *response.version_mut() = Version::HTTP_10;
-    }
-    // The values are parts of one allocation.
-    let whole = Bytes::copy_from_slice(&bytes[..length]);
-    let headers = response.headers_mut();
-    headers.reserve(parsed.headers.len());
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| Malformed::Head(httparse::Error::HeaderName))?;
-        let start = field.value.as_ptr().addr() - bytes.as_ptr().addr();
-        let value = whole.slice(start..start + field.value.len());
-        let value = HeaderValue::from_maybe_shared(value)
-            .map_err(|_| Malformed::Head(httparse::Error::HeaderValue))?;
-        headers.append(name, value);
-    }
-    let mut keeps = keeps(headers, is_old);
+    let mut fields = Fields::read(bytes, parsed.headers, OURS.0, OURS.1);
+    let mut keeps = keeps(&fields, is_old);
     let bodiless = to_head
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
         || status == StatusCode::SWITCHING_PROTOCOLS;
     let framing = match bodiless {
         true => Framing::Length(0),
-        false => framing(headers, is_old, &mut keeps)?,
+        false => framing(&mut fields, is_old, &mut keeps)?,
     };
     let head = Head {
-        response,
+        status,
+        fields,
         framing,
         keeps,
     };
     Ok(Parsed::Final(length, head))
 }
 
+/// Room for what the gateway adds to an answer: lines, and their bytes.
+const OURS: (usize, usize) = (8, 512);
+
 /// How the body is framed (RFC 9112, 6.3).
-fn framing(headers: &mut HeaderMap, is_old: bool, keeps: &mut bool) -> Result<Framing, Malformed> {
-    let coded = headers.get_all(TRANSFER_ENCODING).iter().next_back();
-    if let Some(last) = coded {
+fn framing(fields: &mut Fields, is_old: bool, keeps: &mut bool) -> Result<Framing, Malformed> {
+    if let Some(last) = fields.list(Name::TransferEncoding).last() {
         if is_old {
             return Err(Malformed::Coded);
         }
-        let last = last.as_bytes().rsplit(|byte| *byte == b',').next();
-        let is_chunked = last.is_some_and(|coding| is_token(coding, b"chunked"));
+        let is_chunked = is_token(last, b"chunked");
         // RFC 9112, 6.1 and 6.3: the coding prevails over a length, which must
         // not travel further; and who sends both is not trusted with more.
-        if headers.remove(CONTENT_LENGTH).is_some() {
+        if fields.has(Name::ContentLength) {
+            fields.remove(Name::ContentLength);
             *keeps = false;
         }
         if is_chunked {
             return Ok(Framing::Chunked);
         }
-    } else if let Some(length) = length(headers)? {
+    } else if let Some(length) = length(fields)? {
         return Ok(Framing::Length(length));
     }
     *keeps = false;
@@ -118,34 +105,29 @@ fn framing(headers: &mut HeaderMap, is_old: bool, keeps: &mut bool) -> Result<Fr
 }
 
 /// What `content-length` says: digits, and the same wherever it is repeated.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+fn length(fields: &Fields) -> Result<Option<u64>, Malformed> {
     let mut length = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        for part in value.as_bytes().split(|byte| *byte == b',') {
-            let digits = part.trim_ascii();
-            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-                return Err(Malformed::Length);
-            }
-            let number = std::str::from_utf8(digits)
-                .ok()
-                .and_then(|digits| digits.parse().ok())
-                .ok_or(Malformed::Length)?;
-            if length.is_some_and(|other: u64| other != number) {
-                return Err(Malformed::Length);
-            }
-            length = Some(number);
+    for digits in fields.list(Name::ContentLength) {
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(Malformed::Length);
         }
+        let number = std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(Malformed::Length)?;
+        if length.is_some_and(|other: u64| other != number) {
+            return Err(Malformed::Length);
+        }
+        length = Some(number);
     }
     Ok(length)
 }
 
 /// Whether the connection outlives the answer (RFC 9112, 9.3).
-fn keeps(headers: &HeaderMap, is_old: bool) -> bool {
+fn keeps(fields: &Fields, is_old: bool) -> bool {
     let says = |what: &[u8]| {
-        headers.get_all(CONNECTION).iter().any(|value| {
-            let mut options = value.as_bytes().split(|byte| *byte == b',');
-            options.any(|option| is_token(option, what))
-        })
+        let mut options = fields.list(Name::Connection);
+        options.any(|option| is_token(option, what))
     };
     !says(b"close") && (!is_old || says(b"keep-alive"))
 }
@@ -179,7 +161,6 @@ mod tests {
     use Framing::{Chunked, Length, UntilClose};
 
     fn head(fields: &str) -> Result<(Framing, bool), Malformed> {
-        let old = fields.starts_with("1.0 ");
         let (version, fields) = match fields.strip_prefix("1.0 ") {
             Some(fields) => ("1.0", fields),
             None => ("1.1", fields),
@@ -188,7 +169,6 @@ mod tests {
         match parse(text.as_bytes(), false)? {
             Parsed::Final(length, head) => {
                 assert_eq!(&text[length..], "rest");
-                assert_eq!(head.response.version() == Version::HTTP_10, old);
                 Ok((head.framing, head.keeps))
             }
             other => panic!("{fields}: {other:?}"),
@@ -301,10 +281,8 @@ mod tests {
         let Ok(Parsed::Final(_, head)) = parse(text, false) else {
             panic!("a whole head");
         };
-        let headers = head.response.headers();
-        let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();
-        assert_eq!(cookies, ["a", "b"]);
-        assert_eq!(headers["x-y"].as_bytes(), b"\xe9");
+        let values: Vec<_> = head.fields.iter().map(|field| field.value).collect();
+        assert_eq!(values, [&b"a"[..], b"b", b"\xe9"]);
     }
 
     #[test]

@@ -2,11 +2,9 @@
 //! body. No I/O.
 
 use bytes::Bytes;
-use http::Response;
 
 use super::framing::Decoder;
-use super::head::Parsed;
-use super::known;
+use super::head::{self, Head, Parsed};
 use super::{MAX_HEAD, Malformed};
 
 /// An answer whose head has not come yet.
@@ -20,7 +18,7 @@ pub(super) struct Beginning {
 }
 
 /// An answer's head, and its body from there.
-pub(super) type Begun = (Response<()>, Reading);
+pub(super) type Begun = (Head, Reading);
 
 /// An answer whose body is being read.
 #[derive(Debug)]
@@ -67,7 +65,7 @@ fn begin(bytes: &mut [u8], to_head: bool) -> Result<(usize, Option<Begun>), Malf
     let mut skipped = 0;
     loop {
         let left = &mut bytes[skipped..];
-        match known::parse(left, to_head)? {
+        match head::parse(left, to_head)? {
             Parsed::Partial => {
                 too_large(left.len())?;
                 return Ok((skipped, None));
@@ -81,7 +79,7 @@ fn begin(bytes: &mut [u8], to_head: bool) -> Result<(usize, Option<Begun>), Malf
                     keeps: head.keeps,
                 };
                 reading.take(&mut left[length..]);
-                return Ok((skipped, Some((head.response, reading))));
+                return Ok((skipped, Some((head, reading))));
             }
         }
     }
@@ -143,8 +141,8 @@ mod tests {
             assert!(beginning.take(&mut half).unwrap().is_none());
         }
         let begun = beginning.take(&mut b"204 x\r\n\r\n".to_owned()).unwrap();
-        let (response, reading) = begun.unwrap();
-        assert_eq!(response.status(), 204);
+        let (head, reading) = begun.unwrap();
+        assert_eq!(head.status, 204);
         assert!(reading.keeps && reading.decoder.is_done());
     }
 }

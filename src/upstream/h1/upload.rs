@@ -10,13 +10,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::Request;
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
 use super::encode::{self, Framing};
 use crate::error::Source;
 use crate::upstream::body::{Body, Streamed};
+use crate::upstream::message::Request;
+use crate::upstream::origin::Names;
 use crate::upstream::wire::Wire;
 
 /// Pieces that one write takes at most.
@@ -49,21 +50,22 @@ impl Upload {
     /// Writes the request in `slot`, all of it if the peer has room. It stays
     /// in the slot, to be sent again, unless its body streams.
     pub(super) fn begin(
-        slot: &mut Option<Request<Body>>,
+        slot: &mut Option<Request>,
+        names: &Names,
         wire: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Self {
         let Some(request) = slot else {
             return Self::Done;
         };
-        let (head, framing) = encode::head(request);
-        let pieces = request.body().pieces();
+        let (head, framing) = encode::head(request, names);
+        let pieces = request.body.pieces();
         let mut slices = [IoSlice::new(&head); AT_ONCE];
         for (slice, piece) in slices[1..].iter_mut().zip(pieces) {
             *slice = IoSlice::new(piece);
         }
         let slices = &slices[..=pieces.len()];
-        let is_stream = matches!(request.body(), Body::Stream(body) if !body.is_end_stream());
+        let is_stream = matches!(&request.body, Body::Stream(body) if !body.is_end_stream());
         // An error comes again with the next write, which is not far.
         let written = match Pin::new(&mut *wire).poll_write_vectored(cx, slices) {
             Poll::Ready(Ok(written)) => written,
@@ -78,11 +80,8 @@ impl Upload {
             .chain(pieces.iter().cloned())
             .collect();
         skip(&mut ahead, written);
-        let source = match is_stream
-            .then(|| slot.take())
-            .flatten()
-            .map(Request::into_body)
-        {
+        let taken = is_stream.then(|| slot.take()).flatten();
+        let source = match taken.map(|request| request.body) {
             Some(Body::Stream(body)) => Some((body, framing)),
             _ => None,
         };

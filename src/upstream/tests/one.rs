@@ -34,16 +34,16 @@ async fn the_request_arrives_as_it_was_meant() {
         Bytes::from(r#""b""#),
         Bytes::from("}"),
     ];
-    let request = Request::post("/v1/x?y=1")
-        .header("x-mine", "1")
-        .body(Body::Spliced(Box::new(pieces)));
+    let body = Body::Spliced(Box::new(pieces));
+    let mut request = request(Method::POST, "/v1/x?y=1", body);
+    request.fields.push_text(b"x-mine", b"1");
     let peer = async {
         let mut io = acceptor.accept().await.unwrap();
         let request = request_of(&mut io).await.unwrap();
         io.write_all(HELLO).await.unwrap();
         request
     };
-    let (answer, request) = tokio::join!(call(&upstream, request.unwrap()), peer);
+    let (answer, request) = tokio::join!(call(&upstream, request), peer);
     answer.unwrap();
     assert!(
         request.starts_with("POST /v1/x?y=1 HTTP/1.1\r\n"),
@@ -209,11 +209,9 @@ async fn informational_heads_are_skipped_and_trailers_pass() {
     for _ in 0..2 {
         let mut timing = Timing::default();
         let mut request = get("/");
-        request
-            .headers_mut()
-            .insert("te", "trailers".parse().unwrap());
+        request.fields.push(Name::Te, "trailers");
         let response = upstream.send(request, &mut timing, limits()).await.unwrap();
-        let body = response.into_body().collect().await.unwrap();
+        let body = response.body.collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["x-sum"], "7");
         assert_eq!(body.to_bytes(), "hello");
     }
@@ -287,7 +285,7 @@ async fn the_end_of_an_idle_connection_is_seen_at_once() {
 async fn an_answer_before_the_end_of_the_upload_costs_the_connection() {
     let (upstream, _, mut acceptor) = in_memory(options());
     let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
-    let request = Request::post("/").body(stream_of(source)).unwrap();
+    let request = request(Method::POST, "/", stream_of(source));
     let peer = async {
         let mut io = acceptor.accept().await.unwrap();
         let mut seen = Vec::new();
@@ -312,8 +310,8 @@ async fn an_upload_that_fails_is_the_callers_fault() {
         let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
         pieces.send(Bytes::from(sent)).await.unwrap();
         drop(pieces);
-        let request = Request::post("/").header("content-length", announced);
-        let request = request.body(stream_of(source)).unwrap();
+        let mut request = request(Method::POST, "/", stream_of(source));
+        request.fields.push(Name::ContentLength, announced);
         let fault = call(&upstream, request).await.unwrap_err();
         assert_eq!(fault.kind(), FaultKind::RequestBody, "{fault:?}");
         assert!(fault.message().contains(words), "{fault}");
@@ -353,7 +351,7 @@ async fn leaving_early_closes_the_connection() {
         io
     };
     let (response, mut io) = tokio::join!(upstream.send(get("/"), &mut timing, limits()), peer);
-    let mut body = response.unwrap().into_body();
+    let mut body = response.unwrap().body;
     assert_eq!(
         body.frame().await.unwrap().unwrap().into_data().unwrap(),
         "a"
@@ -471,7 +469,7 @@ async fn a_streamed_upload_passes_piece_by_piece() {
     let (upstream, _, mut acceptor) = in_memory(options());
     let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
     let body = stream_of(source);
-    let request = Request::post("/upload").body(body).unwrap();
+    let request = request(Method::POST, "/upload", body);
     let peer = async {
         let mut io = acceptor.accept().await.unwrap();
         let mut seen = Vec::new();

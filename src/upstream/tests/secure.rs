@@ -45,7 +45,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
             }
             let mut server = ::h2::server::handshake(io).await.unwrap();
             while let Some(Ok((_, mut respond))) = server.accept().await {
-                let response = Response::new(());
+                let response = http::Response::new(());
                 let mut body = respond.send_response(response, false).unwrap();
                 body.send_data(Bytes::from("hello"), true).unwrap();
             }

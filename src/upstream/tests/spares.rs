@@ -192,7 +192,7 @@ async fn dropping_the_upstream_closes_what_is_idle_and_lets_the_rest_finish() {
     let (response, ()) = tokio::join!(upstream.send(get("/real"), &mut timing, limits()), peer);
     drop(upstream);
     io.write_all(b"llo").await.unwrap();
-    let body = response.unwrap().into_body().collect().await.unwrap();
+    let body = response.unwrap().body.collect().await.unwrap();
     assert_eq!(body.to_bytes(), "hello");
     let mut rest = Vec::new();
     io.read_to_end(&mut rest).await.unwrap();
@@ -220,7 +220,9 @@ async fn http2_spares_have_shaken_hands_and_answer_pings() {
                 let mut server = ::h2::server::handshake(io).await.unwrap();
                 let serving = async {
                     while let Some(Ok((_, mut respond))) = server.accept().await {
-                        let mut body = respond.send_response(Response::new(()), false).unwrap();
+                        let mut body = respond
+                            .send_response(http::Response::new(()), false)
+                            .unwrap();
                         body.send_data(Bytes::from("hello"), true).unwrap();
                     }
                 };

@@ -16,7 +16,7 @@ use super::*;
 const FAR: Duration = Duration::from_secs(30);
 
 type Server = Connection<TcpStream, Bytes>;
-type Stream = (Request<RecvStream>, SendResponse<Bytes>);
+type Stream = (http::Request<RecvStream>, SendResponse<Bytes>);
 
 /// A peer on a real socket.
 struct Peer {
@@ -358,9 +358,9 @@ async fn trailers_and_uploads_pass() {
     });
     for body in [one::stream_of(source), Body::from(vec![0; 500_000])] {
         let mut timing = Timing::default();
-        let request = Request::post("/").body(body).unwrap();
+        let request = request(Method::POST, "/", body);
         let response = upstream.send(request, &mut timing, limits()).await;
-        let body = response.unwrap().into_body().collect().await.unwrap();
+        let body = response.unwrap().body.collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["x-sum"], "7");
         assert_eq!(body.to_bytes(), "500000");
     }
