@@ -1,8 +1,15 @@
 //! One try of a call at one target, bounded in every wait.
 //!
-//! Sending again after a connection died unused is the pool's affair; trying
-//! again elsewhere will be decided here. What has begun to answer is handed to
-//! `relay`.
+//! Sending again after a connection died unused is the pool's affair. Whether
+//! another try is made, where and when, is decided in [`race`], which does
+//! nothing itself; what has begun to answer is handed to `relay`.
+
+pub mod budget;
+pub mod failure;
+pub mod hedge;
+pub mod pause;
+pub mod policy;
+pub mod race;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,0 +1,125 @@
+//! What went wrong with one attempt, as far as a decision needs it.
+//!
+//! A failure is what is left of an error, a status or a timeout once it is
+//! settled what happened; whoever saw it made it, and keeps what the caller
+//! would be told. What is right after it is in [`policy`](super::policy).
+
+use std::time::Duration;
+
+/// One attempt that brought no content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub kind: FailureKind,
+    /// How long the provider said to wait ([`pause::asked`](super::pause::asked),
+    /// or its body).
+    pub pause: Option<Duration>,
+    /// The provider said that asking it again is of no use
+    /// (`x-should-retry: false`).
+    pub is_hopeless: bool,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// No connection: nothing of the request was sent.
+    Connect,
+    /// The connection ended after sending, before the head of an answer.
+    Reset,
+    /// No content came in the time a first token may take.
+    FirstToken,
+    /// The answer broke off after its head, before any content.
+    Broken,
+    /// What came is not the provider's protocol.
+    Protocol,
+    /// The provider's answer is an error of this status.
+    Status(u16),
+    /// It is an error that says: the prompt is too long for this model.
+    ContextLength,
+    /// It is an error that says: the prompt breaks a rule about content.
+    ContentPolicy,
+    /// It is an error that says: the account has run dry.
+    Exhausted,
+    /// The target's own limit on this side is reached and its queue is full or
+    /// hopeless: nothing was sent.
+    Busy,
+    /// The call's own time was over.
+    Deadline,
+}
+
+impl Failure {
+    /// A failure of `kind`, and nothing else known.
+    pub fn new(kind: FailureKind) -> Self {
+        Self {
+            kind,
+            pause: None,
+            is_hopeless: false,
+        }
+    }
+
+    /// The same with what the provider said to wait.
+    #[must_use]
+    pub fn pause(mut self, pause: Option<Duration>) -> Self {
+        self.pause = pause;
+        self
+    }
+}
+
+impl FailureKind {
+    /// How much it tells a caller; where several attempts failed, the latest of
+    /// the highest is told. The provider's own word goes before an event of
+    /// the network. But a word about our own account with it (no such key,
+    /// nothing paid, no such model there) is of no use to who was sent there by
+    /// us, so it comes between.
+    pub fn weight(self) -> Weight {
+        match self {
+            Self::Status(401..=404) | Self::Exhausted => Weight::Account,
+            Self::Status(_) | Self::ContextLength | Self::ContentPolicy => Weight::Word,
+            Self::Connect
+            | Self::Reset
+            | Self::FirstToken
+            | Self::Broken
+            | Self::Protocol
+            | Self::Busy
+            | Self::Deadline => Weight::Transport,
+        }
+    }
+
+    /// Whether the request surely had no effect at the provider: it never got
+    /// there, or was refused for the load of the moment. Then even a call with
+    /// side effects may be repeated.
+    pub fn is_untouched(self) -> bool {
+        matches!(
+            self,
+            Self::Connect | Self::Busy | Self::Exhausted | Self::Status(429 | 503 | 529)
+        )
+    }
+
+    /// The word for it in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::FirstToken => "first_token",
+            Self::Broken => "broken",
+            Self::Protocol => "protocol",
+            Self::Status(_) => "status",
+            Self::ContextLength => "context_length",
+            Self::ContentPolicy => "content_policy",
+            Self::Exhausted => "exhausted",
+            Self::Busy => "busy",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// How much a failure tells a caller, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Something on the way there, or on this side.
+    Transport,
+    /// The provider's word about the account it was asked with.
+    Account,
+    /// The provider's word about the call.
+    Word,
+}

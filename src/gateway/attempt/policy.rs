@@ -1,0 +1,95 @@
+//! After this failure, what is right? The rules as one table.
+//!
+//! Nothing here counts or waits: how many attempts there are, where the next
+//! one goes and when is the [`Race`](super::race::Race)'s affair.
+
+use super::failure::{Failure, FailureKind};
+
+/// What is right after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: asking again would bring the same, or do it twice.
+    Final,
+    /// Another target, at once; this one is not asked again. No retry of the
+    /// traffic's budget is due, because nothing is amplified: the target did
+    /// not fail under load, it is the wrong one.
+    Other,
+    /// At once: another target, else another connection to the same.
+    Elsewhere,
+    /// Another target at once, else the same after the pause it asked for, or
+    /// after a back-off.
+    Patient,
+}
+
+/// The table. A call that may not be repeated (`may_repeat` is false: it has
+/// effects at the provider beside its answer) is, unless the request surely had
+/// none.
+pub fn verdict(failure: &Failure, fallback_on: Fallbacks, may_repeat: bool) -> Verdict {
+    use FailureKind as Kind;
+    if !may_repeat && !failure.kind.is_untouched() {
+        return Verdict::Final;
+    }
+    let verdict = match failure.kind {
+        // Waiting for room here is what the queue did already, and an account
+        // that has run dry stays so.
+        Kind::Busy | Kind::Exhausted => Verdict::Other,
+        Kind::Connect | Kind::Reset | Kind::FirstToken | Kind::Broken | Kind::Protocol => {
+            Verdict::Elsewhere
+        }
+        // What a server does not support now (RFC 9110 §15.6.2, §15.6.6), it
+        // will not in a second.
+        Kind::Status(501 | 505) => Verdict::Other,
+        Kind::Status(408 | 409 | 429 | 500..) => Verdict::Patient,
+        Kind::Status(_) | Kind::ContextLength | Kind::ContentPolicy | Kind::Deadline => {
+            Verdict::Final
+        }
+    };
+    match verdict {
+        Verdict::Final if fallback_on.names(failure.kind) => Verdict::Other,
+        Verdict::Elsewhere | Verdict::Patient if failure.is_hopeless => Verdict::Other,
+        verdict => verdict,
+    }
+}
+
+/// The refusals after which another target is asked although the call itself
+/// is at fault. None unless configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fallbacks {
+    /// Statuses from 400 to 499, as bits.
+    statuses: [u64; 2],
+    context_length: bool,
+    content_policy: bool,
+}
+
+impl Fallbacks {
+    /// These, and this one. What is no refusal of a call cannot be added.
+    #[must_use]
+    pub fn on(mut self, kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::ContextLength => self.context_length = true,
+            FailureKind::ContentPolicy => self.content_policy = true,
+            FailureKind::Status(status @ 400..=499) => {
+                let bit = status - 400;
+                self.statuses[usize::from(bit / 64)] |= 1 << (bit % 64);
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether one of them names this failure. Who names 400 means a prompt
+    /// that is too long or against the rules too: that is the status of both.
+    pub fn names(self, kind: FailureKind) -> bool {
+        match kind {
+            FailureKind::ContextLength => self.context_length || self.has(400),
+            FailureKind::ContentPolicy => self.content_policy || self.has(400),
+            FailureKind::Status(status @ 400..=499) => self.has(status),
+            _ => false,
+        }
+    }
+
+    fn has(self, status: u16) -> bool {
+        let bit = status - 400;
+        self.statuses[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
+    }
+}
