@@ -137,7 +137,7 @@ impl HedgeBudget {
     /// Hedges may be `ratio` (0 to 1) of the calls.
     pub fn new(ratio: f64) -> Self {
         Self {
-            ratio: (ratio.clamp(0.0, 1.0) * f64::from(Self::TOKEN)) as u32,
+            ratio: (ratio.clamp(0.0, 1.0) * f64::from(Self::TOKEN)).round() as u32,
             tokens: AtomicU32::new(0),
         }
     }
@@ -160,5 +160,121 @@ impl HedgeBudget {
     /// How many hedges are left.
     pub fn left(&self) -> f64 {
         f64::from(self.tokens.load(Relaxed)) / f64::from(Self::TOKEN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn taken(mut withdraw: impl FnMut() -> bool) -> u32 {
+        (0..1_000).take_while(|_| withdraw()).count() as u32
+    }
+
+    #[test]
+    fn retries_are_a_share_of_recent_calls_and_always_some() {
+        let zero = Instant::now();
+        let at = |millis| zero + Duration::from_millis(millis);
+        // Calls at which time, then asked at which time, and what is left.
+        for (ratio, floor, calls, asked, expected) in [
+            (0.2, 10, vec![], 0, 10),
+            (0.2, 10, vec![(0, 20)], 0, 10),
+            (0.2, 10, vec![(0, 100)], 0, 20),
+            (0.2, 10, vec![(0, 100), (5_000, 100)], 5_500, 40),
+            (0.2, 10, vec![(0, 100), (5_000, 100)], 9_999, 40),
+            (0.2, 10, vec![(0, 100), (5_000, 100)], 10_000, 20),
+            (0.2, 10, vec![(0, 100), (5_000, 100)], 60_000, 10),
+            (0.2, 0, vec![(0, 4)], 0, 0),
+            (0.2, 0, vec![(0, 5)], 0, 1),
+            (0.0, 0, vec![(0, 500)], 0, 0),
+            (1.0, 0, vec![(0, 500)], 0, 500),
+            // Another core's clock is a little behind.
+            (0.2, 10, vec![(5_000, 50), (4_000, 50)], 5_000, 20),
+        ] {
+            let budget = RetryBudget::new(ratio, floor);
+            for (when, count) in &calls {
+                (0..*count).for_each(|_| budget.deposit(at(*when)));
+            }
+            assert_eq!(budget.left(at(asked)), expected, "left of {calls:?}");
+            let taken = taken(|| budget.withdraw(at(asked)));
+            assert_eq!(taken, expected, "taken of {calls:?}");
+            assert_eq!(budget.left(at(asked)), 0);
+            // Ten seconds later nothing of it is remembered.
+            assert_eq!(budget.left(at(asked + 10_000)), floor);
+        }
+    }
+
+    #[test]
+    fn hedges_are_a_share_of_calls_and_never_a_burst() {
+        for (ratio, calls, expected) in [
+            (0.05, 0, 0),
+            (0.05, 19, 0),
+            (0.05, 20, 1),
+            (0.05, 100, 5),
+            (0.05, 10_000, 10),
+            (1.0, 3, 3),
+            (0.0, 10_000, 0),
+            (7.0, 3, 3),
+        ] {
+            let budget = HedgeBudget::new(ratio);
+            (0..calls).for_each(|_| budget.deposit());
+            assert_eq!(taken(|| budget.withdraw()), expected, "{ratio} of {calls}");
+        }
+    }
+
+    #[test]
+    fn cores_that_ask_at_once_do_not_get_more() {
+        let budgets = Budgets {
+            retry: RetryBudget::new(0.2, 10),
+            hedge: HedgeBudget::new(0.05),
+        };
+        let now = Instant::now();
+        (0..200).for_each(|_| budgets.deposit(now));
+        let hog = || {
+            let retries = taken(|| budgets.retry.withdraw(now));
+            (retries, taken(|| budgets.hedge.withdraw()))
+        };
+        let (retries, hedges) = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(hog)).collect();
+            let got = threads.into_iter().map(|thread| thread.join().unwrap());
+            got.fold((0, 0), |sum, got| (sum.0 + got.0, sum.1 + got.1))
+        });
+        assert_eq!((retries, hedges), (40, 10));
+    }
+
+    proptest! {
+        /// Over any traffic, extra calls stay within their share and what is
+        /// always allowed.
+        #[test]
+        fn extra_calls_stay_a_share(
+            ratio in 0.0..1.0f64,
+            floor in 0u32..20,
+            traffic in proptest::collection::vec((0u64..3_000, 0u32..30, 0u32..30), 1..60),
+        ) {
+            let (retry, hedge) = (RetryBudget::new(ratio, floor), HedgeBudget::new(ratio));
+            let mut now = Instant::now();
+            let (mut calls, mut retries, mut hedges, mut passed) = (0u32, 0u32, 0u32, 0u64);
+            for (pause, begun, wanted) in traffic {
+                now += Duration::from_millis(pause);
+                passed += pause;
+                for _ in 0..begun {
+                    retry.deposit(now);
+                    hedge.deposit();
+                    calls += 1;
+                }
+                for _ in 0..wanted {
+                    retries += u32::from(retry.withdraw(now));
+                    hedges += u32::from(hedge.withdraw());
+                }
+            }
+            // What a second's bucket holds goes up to a second early.
+            let windows = passed / 9_000 + 1;
+            let allowed = f64::from(calls) * ratio + f64::from(floor) * windows as f64;
+            prop_assert!(f64::from(retries) <= allowed, "{retries} retries of {calls}");
+            let allowed = f64::from(calls) * ratio + 1e-3 * f64::from(calls);
+            prop_assert!(f64::from(hedges) <= allowed, "{hedges} hedges of {calls}");
+        }
     }
 }

@@ -123,3 +123,24 @@ pub enum Weight {
     /// The provider's word about the call.
     Word,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_more_weighs_more() {
+        use FailureKind::{Connect, ContextLength, Deadline, Exhausted, Status};
+        for (more, less) in [
+            (Status(503), Connect),
+            (Status(400), Deadline),
+            (Status(429), Status(401)),
+            (ContextLength, Status(404)),
+            (Status(403), Connect),
+            (Status(500), Exhausted),
+        ] {
+            assert!(more.weight() > less.weight(), "{more:?} {less:?}");
+        }
+        assert_eq!(Status(400).weight(), Status(503).weight());
+    }
+}

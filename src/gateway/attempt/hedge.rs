@@ -124,3 +124,78 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_delay_is_measured_or_written_out() {
+        let (p95, after) = (Hedge::Quantile(0.95), |millis| Hedge::After(ms(millis)));
+        for (when, quantile, expected) in [
+            (Hedge::Off, Some(100), Err(Reason::Off)),
+            (p95, None, Err(Reason::NoStatistics)),
+            (p95, Some(100), Ok(ms(100))),
+            (p95, Some(1), Ok(ms(20))),
+            (p95, Some(60_000), Ok(ms(10_000))),
+            (after(800), None, Ok(ms(800))),
+            (after(1), None, Ok(ms(20))),
+            (after(60_000), None, Ok(ms(60_000))),
+        ] {
+            let hedging = Hedging {
+                when,
+                min: ms(20),
+                max: ms(10_000),
+            };
+            let delay = hedging.delay(|share| {
+                assert_eq!(share, 0.95);
+                quantile.map(ms)
+            });
+            assert_eq!(delay, expected, "{when:?} {quantile:?}");
+        }
+    }
+
+    #[test]
+    fn a_minimum_above_the_maximum_holds() {
+        let hedging = Hedging {
+            when: Hedge::Quantile(0.9),
+            min: ms(500),
+            max: ms(100),
+        };
+        assert_eq!(hedging.delay(|_| Some(ms(50))), Ok(ms(500)));
+    }
+
+    #[test]
+    fn signs_of_trouble_speak_against_a_hedge() {
+        let (p50, p95) = (Hedge::Quantile(0.5), Hedge::Quantile(0.95));
+        let after = Hedge::After(ms(800));
+        for (when, share_late, share_failed, is_near_limit, expected) in [
+            (p95, 0.05, 0.0, false, None),
+            (p95, 0.09, 0.09, false, None),
+            (p95, 0.11, 0.0, false, Some(Reason::SlowAsAWhole)),
+            (after, 0.11, 0.0, false, Some(Reason::SlowAsAWhole)),
+            (p50, 0.5, 0.0, false, None),
+            (Hedge::Quantile(0.8), 0.35, 0.0, false, None),
+            (
+                Hedge::Quantile(0.8),
+                0.45,
+                0.0,
+                false,
+                Some(Reason::SlowAsAWhole),
+            ),
+            (p95, 0.05, 0.2, false, Some(Reason::Unhealthy)),
+            (p95, 0.05, 0.0, true, Some(Reason::NearLimit)),
+        ] {
+            let signs = Signs {
+                share_late,
+                share_failed,
+                is_near_limit,
+            };
+            assert_eq!(signs.objection(when), expected, "{when:?} {signs:?}");
+        }
+    }
+}

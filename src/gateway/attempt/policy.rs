@@ -93,3 +93,103 @@ impl Fallbacks {
         self.statuses[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FailureKind::{
+        Broken, Busy, Connect, ContentPolicy, ContextLength, Deadline, Exhausted, FirstToken,
+        Protocol, Reset, Status,
+    };
+    use Verdict::{Elsewhere, Final, Other, Patient};
+
+    fn of(kind: FailureKind, fallback_on: Fallbacks, may_repeat: bool) -> Verdict {
+        verdict(&Failure::new(kind), fallback_on, may_repeat)
+    }
+
+    #[test]
+    fn each_kind_has_its_verdict() {
+        // The verdict, the same where a rule names it, where it may not be
+        // repeated, and where the provider says that it is hopeless.
+        #[rustfmt::skip]
+        let rows = [
+            (Connect,       Elsewhere, Elsewhere, Elsewhere, Other),
+            (Reset,         Elsewhere, Elsewhere, Final,     Other),
+            (FirstToken,    Elsewhere, Elsewhere, Final,     Other),
+            (Broken,        Elsewhere, Elsewhere, Final,     Other),
+            (Protocol,      Elsewhere, Elsewhere, Final,     Other),
+            (Busy,          Other,     Other,     Other,     Other),
+            (Exhausted,     Other,     Other,     Other,     Other),
+            (ContextLength, Final,     Other,     Final,     Final),
+            (ContentPolicy, Final,     Other,     Final,     Final),
+            (Deadline,      Final,     Final,     Final,     Final),
+            (Status(400),   Final,     Other,     Final,     Final),
+            (Status(408),   Patient,   Patient,   Final,     Other),
+            (Status(409),   Patient,   Patient,   Final,     Other),
+            (Status(429),   Patient,   Patient,   Patient,   Other),
+            (Status(500),   Patient,   Patient,   Final,     Other),
+            (Status(501),   Other,     Other,     Final,     Other),
+            (Status(503),   Patient,   Patient,   Patient,   Other),
+            (Status(529),   Patient,   Patient,   Patient,   Other),
+        ];
+        for (kind, plain, named, unrepeatable, hopeless) in rows {
+            let failure = Failure {
+                is_hopeless: true,
+                ..Failure::new(kind)
+            };
+            let found = (
+                of(kind, Fallbacks::default(), true),
+                of(kind, Fallbacks::default().on(kind), true),
+                of(kind, Fallbacks::default(), false),
+                verdict(&failure, Fallbacks::default(), true),
+            );
+            assert_eq!(found, (plain, named, unrepeatable, hopeless), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn each_status_has_its_verdict() {
+        let all = (400..500).fold(Fallbacks::default(), |all, status| all.on(Status(status)));
+        for status in 100..=999 {
+            let expected = match status {
+                408 | 409 | 429 => Patient,
+                501 | 505 => Other,
+                500.. => Patient,
+                _ => Final,
+            };
+            let is_named = (400..500).contains(&status);
+            let named = if is_named && expected == Final {
+                Other
+            } else {
+                expected
+            };
+            let kind = Status(status);
+            assert_eq!(of(kind, Fallbacks::default(), true), expected, "{status}");
+            assert_eq!(of(kind, all, true), named, "{status} under a rule");
+        }
+    }
+
+    #[test]
+    fn a_rule_names_what_it_says() {
+        let rule = |kind| Fallbacks::default().on(kind);
+        for (rules, kind, expected) in [
+            (Fallbacks::default(), Status(404), false),
+            (rule(Status(404)), Status(404), true),
+            (rule(Status(404)), Status(403), false),
+            (rule(Status(499)), Status(499), true),
+            (rule(Status(404)).on(Status(463)), Status(404), true),
+            (rule(Status(404)).on(Status(463)), Status(463), true),
+            (rule(Status(404)).on(Status(463)), Status(464), false),
+            (rule(Status(500)), Status(500), false),
+            (rule(Connect), Connect, false),
+            (rule(ContextLength), ContextLength, true),
+            (rule(ContextLength), ContentPolicy, false),
+            (rule(ContextLength), Status(400), false),
+            (rule(ContentPolicy), ContentPolicy, true),
+            (rule(Status(400)), ContextLength, true),
+            (rule(Status(400)), ContentPolicy, true),
+        ] {
+            assert_eq!(rules.names(kind), expected, "{rules:?} {kind:?}");
+        }
+    }
+}

@@ -12,13 +12,15 @@
 //! - Attempts after failures are bounded by [`Rules::attempts`]; the one hedge
 //!   a call may have comes on top. A call is at most `attempts + 1` upstream
 //!   calls.
-//! - After a failure the next attempt goes to the first of these that is there:
-//!   a target not tried that is ready; the one that is ready again soonest,
-//!   tried or not, if that is before the deadline; an ejected one. A target
-//!   that [`policy`](super::policy) rules out is not asked again.
+//! - The first goes to the best place at once, whatever is known of it: who
+//!   ranked the targets knew it too. After a failure the next goes where it can
+//!   go first (`places`): at once to a target that is ready and was not
+//!   asked, else after the shortest pause, if that ends before the deadline.
 //! - A retry is paid for when it is decided, before any pause: nobody waits for
 //!   an attempt that is not allowed.
 //! - At the deadline the race is over, whatever runs.
+
+mod places;
 
 use std::time::Duration;
 
@@ -28,35 +30,26 @@ use super::failure::{Failure, Weight};
 use super::hedge::{Hedging, Reason};
 use super::pause::BackOff;
 use super::policy::{Fallbacks, Verdict, verdict};
+use places::Places;
 
 /// The attempts of one call. Nothing is allocated before the first failure.
 #[derive(Debug)]
 pub struct Race {
     rules: Rules,
-    /// How many places the ranking has.
-    places: u8,
+    places: Places,
     /// Attempts begun, hedges included; their numbers are given in order.
     begun: usize,
     /// Attempts that went upstream.
     sent: u32,
-    /// Attempts begun after a failure, and the first.
-    tries: u32,
     /// An elder and its hedge, in no order.
     running: [Option<Running>; 2],
     hedge: Hedge,
-    /// Places that were asked, as bits.
-    tried: u64,
-    /// Places that will not be asked again, as bits.
-    barred: u64,
-    /// When places that failed may be asked again.
-    rests: Vec<Rest>,
     /// The place whose failure the next attempt is charged to, until it is.
     owed: Option<u8>,
     last_failure: Option<Instant>,
     /// Whose failure the caller would be told.
     told: Option<(Weight, usize)>,
-    /// A failure after which nothing more is begun has come.
-    is_final: bool,
+    /// A retry was refused for want of budget.
     was_refused: bool,
     end: Option<End>,
 }
@@ -184,13 +177,6 @@ enum Hedge {
     Made(usize),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    place: u8,
-    failures: u32,
-    until: Instant,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Won,
@@ -207,19 +193,14 @@ impl Race {
     pub fn new(rules: Rules, targets: usize) -> Self {
         Self {
             rules,
-            places: targets.clamp(1, 64) as u8,
+            places: Places::new(targets),
             begun: 0,
             sent: 0,
-            tries: 0,
             running: [None; 2],
             hedge: Hedge::Unset,
-            tried: 0,
-            barred: 0,
-            rests: Vec::new(),
             owed: None,
             last_failure: None,
             told: None,
-            is_final: false,
             was_refused: false,
             end: None,
         }
@@ -244,14 +225,14 @@ impl Race {
         }
     }
 
-    /// The attempt left the queue and went upstream. From here on it can be
-    /// late.
+    /// The attempt left the queue and went upstream: the first time this is
+    /// said, it begins to be late.
     pub fn sent(&mut self, attempt: usize, now: Instant) {
-        let running = self.running.iter_mut().flatten();
-        for running in running.filter(|running| running.attempt == attempt) {
-            if running.sent.replace(now).is_none() {
-                self.sent += 1;
-            }
+        let mut running = self.running.iter_mut().flatten();
+        let waiting = running.find(|one| one.attempt == attempt && one.sent.is_none());
+        if let Some(waiting) = waiting {
+            waiting.sent = Some(now);
+            self.sent += 1;
         }
     }
 
@@ -274,20 +255,14 @@ impl Race {
         let back_off = match verdict(failure, self.rules.fallback_on, self.rules.may_repeat) {
             // What one target makes of a hedge does not speak for its elder.
             Verdict::Final if self.hedge != Hedge::Made(attempt) => {
-                self.is_final = true;
-                return;
+                return self.places.rule_out_all();
             }
-            Verdict::Final | Verdict::Other => {
-                self.barred |= 1 << place;
-                return;
-            }
+            Verdict::Final | Verdict::Other => return self.places.rule_out(place),
             Verdict::Elsewhere => BackOff::NETWORK,
             Verdict::Patient => BackOff::REFUSED,
         };
         self.owed = Some(place);
-        let rest = self.rest(place, now);
-        rest.failures += 1;
-        rest.until = now + back_off.wait(rest.failures, failure.pause, rng);
+        self.places.rest(place, now, back_off, failure.pause, rng);
     }
 
     /// The attempt brought content: the call is answered. Returns the other
@@ -314,7 +289,7 @@ impl Race {
     /// because the traffic had spent them: then the caller should not make its
     /// own (`x-should-retry: false`).
     pub fn has_spent_retries(&self) -> bool {
-        self.tries > 1 || self.was_refused
+        self.tries() > 1 || self.was_refused
     }
 
     /// Why the attempt that runs, or ran last, has no hedge. `None` if it has,
@@ -328,41 +303,24 @@ impl Race {
 
     /// None runs and one has failed.
     fn again(&mut self, now: Instant, world: &mut impl World) -> Step {
-        let is_open = !self.is_final && self.tries < self.rules.attempts;
-        let choice = is_open.then(|| self.choose(now, world)).flatten();
-        let (Some((at, place)), Some((_, told))) = (choice, self.told) else {
+        let patience = self.last_failure.unwrap_or(now) + PATIENCE;
+        let horizon = self.rules.deadline.unwrap_or(patience);
+        let is_left = self.tries() < self.rules.attempts as usize;
+        let next = is_left.then(|| self.places.after_failure(now, horizon, world));
+        let Some((at, place)) = next.flatten() else {
             return self.give_up(self.last_word());
         };
         if let Some(failed) = self.owed.take()
             && !world.pay_retry(usize::from(failed), now)
         {
             self.was_refused = true;
-            return self.give_up(Blame::Attempt(told));
+            return self.give_up(self.last_word());
         }
         if at > now {
             return Step::Wait(Some(at));
         }
-        let is_new = self.tried & (1 << place) == 0;
-        self.start(place, if is_new { Why::Fallback } else { Why::Retry })
-    }
-
-    /// Where the next attempt goes, and when.
-    fn choose(&self, now: Instant, world: &mut impl World) -> Option<(Instant, u8)> {
-        let patience = self.last_failure.unwrap_or(now) + PATIENCE;
-        let horizon = self.rules.deadline.unwrap_or(patience);
-        let open = (0..self.places).filter(|place| self.barred & (1 << place) == 0);
-        let ranked = open.filter_map(|place| {
-            let rested = self.rests.iter().find(|rest| rest.place == place);
-            let rested = rested.map_or(now, |rest| rest.until.max(now));
-            let (is_ejected, at) = match world.readiness(usize::from(place), now) {
-                Readiness::Ready => (false, rested),
-                Readiness::Paused(until) => (false, rested.max(until)),
-                Readiness::Ejected => (true, rested),
-            };
-            let was_tried = self.tried & (1 << place) != 0;
-            (at < horizon).then_some((is_ejected, at, was_tried, place))
-        });
-        ranked.min().map(|(_, at, _, place)| (at, place))
+        let was_asked = self.places.was_asked(place);
+        self.start(place, if was_asked { Why::Retry } else { Why::Fallback })
     }
 
     /// One runs: it may be late enough for a hedge.
@@ -384,11 +342,13 @@ impl Race {
             let until = self.rules.deadline.map_or(at, |deadline| deadline.min(at));
             return Step::Wait(Some(until));
         }
-        let other = self.second(alone.place, now, world);
-        let paid = other.and_then(|other| {
-            let paid = world.pay_hedge(late, usize::from(other), now);
-            paid.map(|()| other)
-        });
+        let other = self.places.beside(alone.place, now, world);
+        let paid = match other {
+            Some(other) => world
+                .pay_hedge(late, usize::from(other), now)
+                .map(|()| other),
+            None => Err(Reason::Unhealthy),
+        };
         match paid {
             Ok(other) => self.start(other, Why::Hedge),
             Err(reason) => {
@@ -398,27 +358,14 @@ impl Race {
         }
     }
 
-    /// Where a hedge goes: the best new target that is ready, else the same
-    /// over another connection.
-    fn second(&self, late: u8, now: Instant, world: &mut impl World) -> Result<u8, Reason> {
-        let new = (0..self.places).filter(|place| self.tried & (1 << place) == 0);
-        let same = (self.barred & (1 << late) == 0).then_some(late);
-        new.chain(same)
-            .find(|place| world.readiness(usize::from(*place), now) == Readiness::Ready)
-            .ok_or(Reason::Unhealthy)
-    }
-
     fn start(&mut self, place: u8, why: Why) -> Step {
         let attempt = self.begun;
         self.begun += 1;
-        self.tried |= 1 << place;
-        match (why, self.hedge) {
-            (Why::Hedge, _) => self.hedge = Hedge::Made(attempt),
-            (_, Hedge::Made(_)) => self.tries += 1,
-            (_, _) => {
-                self.tries += 1;
-                self.hedge = Hedge::Unset;
-            }
+        self.places.ask(place);
+        if why == Why::Hedge {
+            self.hedge = Hedge::Made(attempt);
+        } else if !self.is_hedged() {
+            self.hedge = Hedge::Unset;
         }
         let free = self.running.iter_mut().find(|slot| slot.is_none());
         *free.expect("a third is never begun while two run") = Some(Running {
@@ -451,16 +398,15 @@ impl Race {
             .take()
     }
 
-    fn rest(&mut self, place: u8, now: Instant) -> &mut Rest {
-        let at = self.rests.iter().position(|rest| rest.place == place);
-        let at = at.unwrap_or_else(|| {
-            self.rests.push(Rest {
-                place,
-                failures: 0,
-                until: now,
-            });
-            self.rests.len() - 1
-        });
-        &mut self.rests[at]
+    /// Attempts begun because another failed, and the first.
+    fn tries(&self) -> usize {
+        self.begun - usize::from(self.is_hedged())
+    }
+
+    fn is_hedged(&self) -> bool {
+        matches!(self.hedge, Hedge::Made(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

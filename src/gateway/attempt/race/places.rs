@@ -1,0 +1,120 @@
+//! Where the next attempt of a call may go, and when: what the call itself has
+//! seen of the targets in its ranking, beside what the world says of them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Readiness, World};
+use crate::gateway::attempt::pause::BackOff;
+
+/// The places of a ranking, best first. Nothing is allocated before one rests.
+#[derive(Debug)]
+pub(super) struct Places {
+    count: u8,
+    /// Those that were asked, as bits.
+    asked: u64,
+    /// Those that are not asked again, as bits.
+    ruled_out: u64,
+    /// Those that failed and may be asked again.
+    rests: Vec<Rest>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    place: u8,
+    failures: u32,
+    until: Instant,
+}
+
+impl Places {
+    /// So many places, of which none was asked; at least one, at most 64.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            count: count.clamp(1, 64) as u8,
+            asked: 0,
+            ruled_out: 0,
+            rests: Vec::new(),
+        }
+    }
+
+    /// This one is asked.
+    pub(super) fn ask(&mut self, place: u8) {
+        self.asked |= 1 << place;
+    }
+
+    /// Whether it was.
+    pub(super) fn was_asked(&self, place: u8) -> bool {
+        self.asked & (1 << place) != 0
+    }
+
+    /// This one is not asked again.
+    pub(super) fn rule_out(&mut self, place: u8) {
+        self.ruled_out |= 1 << place;
+    }
+
+    /// None is asked again.
+    pub(super) fn rule_out_all(&mut self) {
+        self.ruled_out = u64::MAX;
+    }
+
+    /// A place failed at `now`, and is left alone for a while.
+    pub(super) fn rest(
+        &mut self,
+        place: u8,
+        now: Instant,
+        back_off: BackOff,
+        pause: Option<Duration>,
+        rng: &mut fastrand::Rng,
+    ) {
+        let known = self.rests.iter().position(|rest| rest.place == place);
+        let failures = known.map_or(0, |at| self.rests.swap_remove(at).failures) + 1;
+        self.rests.push(Rest {
+            place,
+            failures,
+            until: now + back_off.wait(failures, pause, rng),
+        });
+    }
+
+    /// Where an attempt after a failure goes, and when, if that is before
+    /// `horizon`: the place that is free first, one that was not asked before
+    /// one that was, a better before a worse. Ejected ones come last, however
+    /// long the others take.
+    pub(super) fn after_failure(
+        &self,
+        now: Instant,
+        horizon: Instant,
+        world: &mut impl World,
+    ) -> Option<(Instant, u8)> {
+        let free = self.open().filter_map(|place| {
+            let rest = self.rests.iter().find(|rest| rest.place == place);
+            let rested = rest.map_or(now, |rest| rest.until.max(now));
+            let (is_ejected, at) = match world.readiness(usize::from(place), now) {
+                Readiness::Ready => (false, rested),
+                Readiness::Paused(until) => (false, rested.max(until)),
+                Readiness::Ejected => (true, rested),
+            };
+            (at < horizon).then_some((is_ejected, at, self.was_asked(place), place))
+        });
+        free.min().map(|(_, at, _, place)| (at, place))
+    }
+
+    /// Where a hedge for an attempt at `late` goes: the best place that was not
+    /// asked, else the same over another connection. Only to one that is ready.
+    pub(super) fn beside(&self, late: u8, now: Instant, world: &mut impl World) -> Option<u8> {
+        let new = self.open().filter(|place| !self.was_asked(*place));
+        let same = self.open().filter(|place| *place == late);
+        new.chain(same)
+            .find(|place| world.readiness(usize::from(*place), now) == Readiness::Ready)
+    }
+
+    fn open(&self) -> impl Iterator<Item = u8> {
+        let ruled_out = self.ruled_out;
+        (0..self.count).filter(move |place| ruled_out & (1 << place) == 0)
+    }
+
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.rests.capacity()
+    }
+}
