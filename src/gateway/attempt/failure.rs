@@ -74,14 +74,17 @@ impl FailureKind {
     pub fn weight(self) -> Weight {
         match self {
             Self::Status(401..=404) | Self::Exhausted => Weight::Account,
-            Self::Status(_) | Self::ContextLength | Self::ContentPolicy => Weight::Word,
+            // The call's own time being over is what ended it, whatever came
+            // before: then a race gives up for the same reason.
+            Self::Status(_) | Self::ContextLength | Self::ContentPolicy | Self::Deadline => {
+                Weight::Word
+            }
             Self::Connect
             | Self::Reset
             | Self::FirstToken
             | Self::Broken
             | Self::Protocol
-            | Self::Busy
-            | Self::Deadline => Weight::Transport,
+            | Self::Busy => Weight::Transport,
         }
     }
 
@@ -120,7 +123,7 @@ pub enum Weight {
     Transport,
     /// The provider's word about the account it was asked with.
     Account,
-    /// The provider's word about the call.
+    /// The last word about the call: the provider's, or the deadline.
     Word,
 }
 
@@ -133,7 +136,8 @@ mod tests {
         use FailureKind::{Connect, ContextLength, Deadline, Exhausted, Status};
         for (more, less) in [
             (Status(503), Connect),
-            (Status(400), Deadline),
+            (Status(400), FailureKind::Busy),
+            (Deadline, Connect),
             (Status(429), Status(401)),
             (ContextLength, Status(404)),
             (Status(403), Connect),
@@ -142,5 +146,6 @@ mod tests {
             assert!(more.weight() > less.weight(), "{more:?} {less:?}");
         }
         assert_eq!(Status(400).weight(), Status(503).weight());
+        assert_eq!(Deadline.weight(), Status(503).weight());
     }
 }

@@ -88,11 +88,13 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn a_refusal_says_how_long() {
         // 2026-11-22T12:00:00Z.
         let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800);
-        let check = |headers: &[(&str, &'static str)], expected| {
+        let check = |headers: Headers, expected| {
             let header = |name: &str| {
                 let named = headers.iter().find(|(known, _)| *known == name);
                 named.map(|(_, value)| *value)
@@ -100,7 +102,7 @@ mod tests {
             assert_eq!(asked(header, noon), expected, "{headers:?}");
         };
         #[rustfmt::skip]
-        let rows: &[(&[(&str, &str)], Option<Duration>)] = &[
+        let rows: &[(Headers, Option<Duration>)] = &[
             (&[], None),
             (&[("retry-after", "2")], Some(ms(2_000))),
             (&[("retry-after", "Sun, 22 Nov 2026 12:00:09 GMT")], Some(ms(9_000))),

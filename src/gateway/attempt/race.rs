@@ -381,7 +381,6 @@ impl Race {
     }
 
     fn give_up(&mut self, blame: Blame) -> Step {
-        self.running = [None; 2];
         self.end = Some(End::GaveUp(blame));
         Step::GiveUp(blame)
     }

@@ -457,6 +457,47 @@ fn a_pause_is_not_waited_for_beyond_the_deadline() {
 }
 
 #[test]
+fn a_pause_that_others_lengthen_is_not_waited_for_forever() {
+    let path = Path::unhedged(1).rules(|rules| rules.deadline = None);
+    let later = Paused(path.zero + ms(80_000));
+    path.plays(&after(
+        &BEGUN,
+        &[
+            (10, Pauses(0, 429, 30_000), Within(30_010, 30_510)),
+            (29_000, Is(0, later), Told(0)),
+        ],
+    ));
+}
+
+#[test]
+fn a_back_off_grows_with_the_failures_of_its_target() {
+    let longest = |failures: usize| {
+        let waits = (0..100).map(|seed| {
+            let path = Path::unhedged(1).rules(|rules| rules.attempts = 9);
+            let (mut race, mut world) = (Race::new(path.rules, 1), path.world);
+            let (mut rng, mut now) = (fastrand::Rng::with_seed(seed), path.zero);
+            let mut failed = path.zero;
+            for attempt in 0..failures {
+                while let Step::Wait(until) = race.next(now, &mut world) {
+                    now = until.expect("a time, as nothing runs");
+                }
+                failed = now;
+                race.failed(attempt, &Failure::new(Status(503)), now, &mut rng);
+            }
+            match race.next(now, &mut world) {
+                Step::Wait(Some(until)) => until - failed,
+                _ => Duration::ZERO,
+            }
+        });
+        waits.max().unwrap_or_default().as_millis()
+    };
+    for (failures, range) in [(1, 450..=500), (2, 900..=1_000), (4, 3_600..=4_000)] {
+        let longest = longest(failures);
+        assert!(range.contains(&longest), "{longest} after {failures}");
+    }
+}
+
+#[test]
 fn a_pause_of_a_target_is_everybodys() {
     let path = Path::unhedged(2);
     let (two, three) = (path.zero + ms(2_000), path.zero + ms(3_000));
@@ -482,6 +523,19 @@ fn a_pause_of_a_target_is_everybodys() {
                 (100, Fails(1, Connect), Begin(2, 0, Retry)),
             ],
         ));
+    // What the call itself was told holds beside it.
+    let path = Path::unhedged(1);
+    let two = path.zero + ms(2_000);
+    path.world(|world| world.targets[0] = Paused(two))
+        .plays(&after(
+            &BEGUN,
+            &[(10, Pauses(0, 429, 5_000), Within(5_010, 5_510))],
+        ));
+    // One that ends with the call is of no use.
+    let path = Path::unhedged(2);
+    let end = path.zero + ms(DEADLINE);
+    path.world(|world| world.targets[1] = Paused(end))
+        .plays(&after(&BEGUN, &[(10, Pauses(0, 429, 70_000), Told(0))]));
 }
 
 #[test]
@@ -718,6 +772,7 @@ fn the_caller_is_told_what_says_most_and_came_last() {
     told(Connect, FirstToken, 1);
     told(Status(429), Status(401), 0);
     told(Connect, Status(401), 1);
+    told(Status(503), FailureKind::Deadline, 1);
 }
 
 #[test]
