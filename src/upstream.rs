@@ -6,18 +6,22 @@
 //! Knows neither JSON nor dialects; never repeats a request that may have been
 //! acted on, but for the one exception of [`Upstream::send`].
 
+pub mod balance;
 mod body;
 mod connect;
 mod cores;
 mod demand;
 mod dial;
 mod dns;
+mod ewma;
 mod fault;
 mod h1;
 mod h2;
 mod head;
+pub mod health;
 mod incoming;
 mod keeper;
+pub mod latency;
 mod line;
 mod link;
 pub mod memory;
@@ -26,6 +30,8 @@ mod origin;
 mod pool;
 mod proxy;
 mod send;
+pub mod standing;
+mod tally;
 mod timing;
 pub mod tls;
 mod wire;

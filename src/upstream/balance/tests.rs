@@ -1,0 +1,1 @@
+//! What every policy keeps, and what each promises.

@@ -1,0 +1,394 @@
+//! All that is known of one target at this moment, from the calls it has served:
+//! health, latency, speed, what is on its way, what its provider said to wait
+//! for and has left of a quota.
+//!
+//! One [`Standing`] per target, shared by all cores. A call holds a [`Pending`]
+//! from its begin to its end and tells it what comes. What to do with what is
+//! known is decided elsewhere, from a [`View`]. Nothing here reads a clock:
+//! callers say what time it is, so a simulation drives the same code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::ewma::Ewma;
+use super::health::{Entry, Health, Sign, State};
+use super::latency::Sketch;
+use super::tally::Tally;
+
+/// A failure counts as if it had taken this long, so that a target that fails at
+/// once does not look quick.
+const FAILURE: Duration = Duration::from_secs(5);
+/// Calls begun in ten seconds below which the share of late ones says nothing.
+const ENOUGH: u32 = 20;
+/// Below this share of its quota a target gets less than its share …
+const SCARCE: f64 = 0.1;
+/// … and below this one nothing: the next call would be told to wait.
+const USED_UP: f64 = 0.005;
+/// Tokens after the first from which a speed can be told.
+const MANY_TOKENS: u32 = 8;
+
+/// What is timed of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// To the first content of a stream.
+    FirstContent,
+    /// To the end of an answer in one piece.
+    Whole,
+}
+
+/// How a call at a target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The answer is here, in whole.
+    Answered {
+        /// Tokens of output, where known.
+        tokens: Option<u32>,
+    },
+    /// The target failed: not reached, reset, 5xx, 529, no first token in time,
+    /// broken off.
+    Failed,
+    /// The target is well and said no: 4xx, 429 included.
+    Refused,
+    /// Given up: lost a race, or its caller left. How long it would have taken is
+    /// not known, but that it would have taken longer.
+    Cut,
+}
+
+/// One target's standing. About 1 KiB, and 10 KiB for each [`Span`] in use.
+#[derive(Debug)]
+pub struct Standing {
+    id: u64,
+    /// Held for some hundred nanoseconds, never across an `.await`.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Calls begun and not ended.
+    in_flight: usize,
+    health: Health,
+    first_content: Pace,
+    whole: Pace,
+    /// Tokens per second after the first.
+    speed: Ewma,
+    /// Calls begun, and late ones among them.
+    calls: Tally<2>,
+    paused_until: Option<Instant>,
+    quota: Option<Quota>,
+}
+
+/// How long one [`Span`] takes.
+#[derive(Debug, Default)]
+struct Pace {
+    sketch: Sketch,
+    typical: Ewma,
+}
+
+/// What was left of a quota when it was told.
+#[derive(Clone, Copy, Debug)]
+struct Quota {
+    left: f64,
+    told: Instant,
+    full: Instant,
+}
+
+/// What is known of a target at one moment, as plain numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Which target: the same number wherever and whenever it is configured.
+    pub id: u64,
+    /// Calls begun and not ended.
+    pub in_flight: usize,
+    /// Its health.
+    pub state: State,
+    /// When it may be asked again after a 429, if that is to come.
+    pub paused_until: Option<Instant>,
+    /// What is left of its scarcest quota, 0 … 1; 1 if nothing is known.
+    pub quota: f64,
+    /// The typical time to the first content of a stream.
+    pub first_content: Option<Duration>,
+    /// The typical time to the end of an answer in one piece.
+    pub whole: Option<Duration>,
+    /// Tokens per second of a stream, after the first.
+    pub speed: Option<f64>,
+    /// How long ago those were last heard of; zero if never.
+    pub idle: Duration,
+    /// The share of the last ten seconds' calls that were late; nothing if those
+    /// were too few.
+    pub late: Option<f64>,
+}
+
+impl View {
+    /// A target nothing is known of.
+    pub fn unknown(id: u64) -> Self {
+        Self {
+            id,
+            in_flight: 0,
+            state: State::Well,
+            paused_until: None,
+            quota: 1.0,
+            first_content: None,
+            whole: None,
+            speed: None,
+            idle: Duration::ZERO,
+            late: None,
+        }
+    }
+
+    /// Whether a call may go there. A target whose quota is used up is as good as
+    /// paused.
+    pub fn is_usable(&self) -> bool {
+        self.state.is_usable() && self.paused_until.is_none() && self.quota >= USED_UP
+    }
+
+    /// The share it should get of what would be its own, above 0 and up to 1: less
+    /// in its slow start, and less the less is left of its quota.
+    pub fn share(&self) -> f64 {
+        let quota = (self.quota / SCARCE).min(1.0);
+        (self.state.share() * quota).max(0.01)
+    }
+
+    /// When it may be asked again, as far as that is known.
+    pub fn back(&self, now: Instant) -> Instant {
+        let out = match self.state {
+            State::Out(until) => until,
+            _ => now,
+        };
+        self.paused_until.map_or(out, |paused| paused.max(out))
+    }
+}
+
+impl Standing {
+    /// A target nothing is known of. `id` tells it from others and should be the
+    /// same in every process, so that sessions stick to it; `seed` spreads its
+    /// probes and should be another in every process.
+    pub fn new(id: u64, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            known: Mutex::new(Known {
+                in_flight: 0,
+                health: Health::new(seed),
+                first_content: Pace::default(),
+                whole: Pace::default(),
+                speed: Ewma::default(),
+                calls: Tally::new(),
+                paused_until: None,
+                quota: None,
+            }),
+        })
+    }
+
+    /// A call begins, whatever the target's health is: for when there is no other
+    /// target.
+    pub fn begin(self: &Arc<Self>, now: Instant, span: Span) -> Pending {
+        let mut known = self.known.lock();
+        let entry = known.health.force(now);
+        self.admit(&mut known, now, span, entry)
+    }
+
+    /// A call begins, unless the target is out. When it is due, one call at a time
+    /// gets in to try it: of several that see it due, the others get nothing.
+    pub fn try_begin(self: &Arc<Self>, now: Instant, span: Span) -> Option<Pending> {
+        let mut known = self.known.lock();
+        let entry = known.health.enter(now)?;
+        Some(self.admit(&mut known, now, span, entry))
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        known: &mut Known,
+        now: Instant,
+        span: Span,
+        entry: Entry,
+    ) -> Pending {
+        known.calls.add(now, [1, 0]);
+        known.in_flight += 1;
+        Pending {
+            standing: self.clone(),
+            entry,
+            span,
+            begun: now,
+            content: None,
+            is_late: false,
+        }
+    }
+
+    /// The provider said to wait until then (429). Does not shorten a longer
+    /// pause.
+    pub fn pause(&self, until: Instant) {
+        let mut known = self.known.lock();
+        known.paused_until = known.paused_until.max(Some(until));
+    }
+
+    /// The provider said that the share `left` (0 … 1) of a quota is left, and that
+    /// it is full again after `resets_in`. In between it is taken to fill evenly.
+    pub fn allow(&self, now: Instant, left: f64, resets_in: Duration) {
+        self.known.lock().quota = Some(Quota {
+            left: left.clamp(0.0, 1.0),
+            told: now,
+            full: now + resets_in,
+        });
+    }
+
+    /// The time within which the share `q` of recent calls had come as far as
+    /// `span` says. See [`Sketch::quantile`].
+    pub fn quantile(&self, now: Instant, span: Span, q: f64) -> Option<Duration> {
+        self.known.lock().pace(span).sketch.quantile(now, q)
+    }
+
+    /// The share of recent calls that took longer than `limit`.
+    pub fn share_over(&self, now: Instant, span: Span, limit: Duration) -> f64 {
+        self.known.lock().pace(span).sketch.share_over(now, limit)
+    }
+
+    /// What is known now.
+    pub fn view(&self, now: Instant) -> View {
+        let mut known = self.known.lock();
+        let known = &mut *known;
+        let [begun, late] = known.calls.sum(now);
+        let heard = [&known.first_content.typical, &known.whole.typical];
+        let heard = heard.into_iter().filter_map(Ewma::last).max();
+        View {
+            id: self.id,
+            in_flight: known.in_flight,
+            state: known.health.state(now),
+            paused_until: known.paused_until.filter(|until| *until > now),
+            quota: known.quota.map_or(1.0, |quota| quota.left(now)),
+            first_content: known.first_content.typical.value().map(seconds),
+            whole: known.whole.typical.value().map(seconds),
+            speed: known.speed.value(),
+            idle: heard.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            late: (begun >= ENOUGH).then(|| f64::from(late) / f64::from(begun)),
+        }
+    }
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::from_secs_f64(value.min(1e6))
+}
+
+impl Known {
+    fn pace(&mut self, span: Span) -> &mut Pace {
+        match span {
+            Span::FirstContent => &mut self.first_content,
+            Span::Whole => &mut self.whole,
+        }
+    }
+
+    /// What a call has shown of the target's health. What was known of the speed of
+    /// one that goes out is that of a sick target: it is forgotten.
+    fn tell(&mut self, now: Instant, entry: Entry, sign: Sign) {
+        if self.health.tell(now, entry, sign) {
+            self.first_content.typical = Ewma::default();
+            self.whole.typical = Ewma::default();
+        }
+    }
+}
+
+impl Pace {
+    fn took(&mut self, now: Instant, time: Duration) {
+        self.sketch.record(now, time);
+        self.typical.record(now, time.as_secs_f64());
+    }
+
+    fn takes_at_least(&mut self, now: Instant, time: Duration) {
+        self.sketch.record_at_least(now, time);
+        self.typical.record_at_least(now, time.as_secs_f64());
+    }
+
+    fn failed(&mut self, now: Instant, time: Duration) {
+        self.sketch.record_at_least(now, time);
+        self.typical.record(now, time.max(FAILURE).as_secs_f64());
+    }
+}
+
+impl Quota {
+    fn left(&self, now: Instant) -> f64 {
+        if now >= self.full {
+            return 1.0;
+        }
+        let passed = now.saturating_duration_since(self.told).as_secs_f64();
+        let whole = (self.full - self.told).as_secs_f64();
+        self.left + (1.0 - self.left) * passed / whole
+    }
+}
+
+/// A call on its way at a target. Dropping it is an end that says nothing: the
+/// target's slots are free again.
+#[derive(Debug)]
+#[must_use = "a call that is dropped is not on its way"]
+pub struct Pending {
+    standing: Arc<Standing>,
+    entry: Entry,
+    span: Span,
+    begun: Instant,
+    /// When content first came.
+    content: Option<Instant>,
+    is_late: bool,
+}
+
+impl Pending {
+    /// When the call began.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// The call has taken as long as would have made it hedge. Counts once, and
+    /// whether or not a hedge followed: [`View::late`] tells one straggler from a
+    /// target that is slow as a whole, long before the slow calls end.
+    pub fn late(&mut self, now: Instant) {
+        if !self.is_late {
+            self.is_late = true;
+            self.standing.known.lock().calls.add(now, [0, 1]);
+        }
+    }
+
+    /// The first content of a stream has come. Of an answer in one piece only the
+    /// end counts.
+    pub fn first_content(&mut self, now: Instant) {
+        if self.span == Span::FirstContent && self.content.is_none() {
+            self.content = Some(now);
+            let took = now.saturating_duration_since(self.begun);
+            let mut known = self.standing.known.lock();
+            known.first_content.took(now, took);
+            known.tell(now, self.entry, Sign::Well);
+        }
+    }
+
+    /// The call has ended.
+    pub fn end(self, now: Instant, end: End) {
+        let took = now.saturating_duration_since(self.begun);
+        let mut known = self.standing.known.lock();
+        match (end, self.content) {
+            (End::Answered { tokens }, Some(content)) => {
+                let tokens = tokens.unwrap_or(0).saturating_sub(1);
+                let time = now.saturating_duration_since(content).as_secs_f64();
+                if tokens >= MANY_TOKENS && time > 0.0 {
+                    known.speed.record(now, f64::from(tokens) / time);
+                }
+            }
+            (End::Answered { .. }, None) => {
+                known.pace(self.span).took(now, took);
+                known.tell(now, self.entry, Sign::Well);
+            }
+            (End::Failed, Some(_)) => known.tell(now, self.entry, Sign::Broken),
+            (End::Failed, None) => {
+                known.pace(self.span).failed(now, took);
+                known.tell(now, self.entry, Sign::Ill);
+            }
+            (End::Cut, None) => known.pace(self.span).takes_at_least(now, took),
+            (End::Cut, Some(_)) | (End::Refused, _) => {}
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut known = self.standing.known.lock();
+        known.in_flight -= 1;
+        known.health.leave(self.entry);
+    }
+}
