@@ -29,7 +29,8 @@ const SLOW_START: Duration = Duration::from_secs(10);
 /// The share it begins with.
 const FIRST_SHARE: f64 = 0.1;
 
-/// What the end of a call says about its target.
+/// What a call shows of its target. The caller's own fault, being told to wait
+/// (429) and being cancelled show nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// It does what it should.
@@ -38,8 +39,6 @@ pub enum Sign {
     Ill,
     /// It had answered well, and broke off later.
     Broken,
-    /// Nothing: the caller's fault, told to wait (429), cancelled.
-    Nothing,
 }
 
 /// What a target's health is at one moment.
@@ -155,17 +154,19 @@ impl Health {
     /// A call wants to begin: nothing if the target is out. Of those that come
     /// when it is due, one gets in at a time.
     pub fn enter(&mut self, now: Instant) -> Option<Entry> {
-        let is_due = match self.state(now) {
-            State::Well | State::Recovering(_) => false,
-            State::Due => true,
-            State::Probing | State::Out(_) => return None,
-        };
-        if let Phase::Out { is_probed, .. } = &mut self.phase {
-            *is_probed = true;
+        if !self.state(now).is_usable() {
+            return None;
         }
+        let is_probe = match &mut self.phase {
+            Phase::In(_) => false,
+            Phase::Out { is_probed, .. } => {
+                *is_probed = true;
+                true
+            }
+        };
         Some(Entry {
             epoch: self.epoch,
-            is_probe: is_due,
+            is_probe,
         })
     }
 
@@ -178,13 +179,13 @@ impl Health {
         })
     }
 
-    /// What a call has shown. True if this put the target out.
+    /// What a call has shown; nothing if that is of the past. True if this put the
+    /// target out.
     pub fn tell(&mut self, now: Instant, entry: Entry, sign: Sign) -> bool {
-        if entry.epoch != self.epoch {
+        if !self.is_current(entry) {
             return false;
         }
         match (self.phase, sign) {
-            (_, Sign::Nothing) => self.leave(entry),
             (Phase::In(_), Sign::Well) => {
                 self.streak = 0;
                 self.recent.add(now, [1, 0]);
@@ -200,7 +201,7 @@ impl Health {
                     return true;
                 }
             }
-            (Phase::Out { .. }, Sign::Well) => self.put_in(now),
+            (Phase::Out { .. }, Sign::Well) => self.change(Phase::In(Some(now))),
             (Phase::Out { .. }, Sign::Ill | Sign::Broken) if entry.is_probe => {
                 self.put_out(now, None);
                 return true;
@@ -211,14 +212,20 @@ impl Health {
         false
     }
 
-    /// A call has ended without saying anything: another may be the probe.
+    /// A call has ended without showing anything: another may be the probe.
     pub fn leave(&mut self, entry: Entry) {
-        if let Phase::Out { is_probed, .. } = &mut self.phase
-            && entry.is_probe
-            && entry.epoch == self.epoch
+        if entry.is_probe
+            && self.is_current(entry)
+            && let Phase::Out { is_probed, .. } = &mut self.phase
         {
             *is_probed = false;
         }
+    }
+
+    /// Whether the target has neither gone out nor come back since a call began. If
+    /// it has, what the call shows is of the past.
+    pub fn is_current(&self, entry: Entry) -> bool {
+        entry.epoch == self.epoch
     }
 
     fn put_out(&mut self, now: Instant, back: Option<Instant>) {
@@ -232,10 +239,6 @@ impl Health {
         });
     }
 
-    fn put_in(&mut self, now: Instant) {
-        self.change(Phase::In(Some(now)));
-    }
-
     fn change(&mut self, phase: Phase) {
         self.phase = phase;
         self.epoch = self.epoch.wrapping_add(1);
@@ -243,3 +246,6 @@ impl Health {
         self.recent = Tally::new();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ const LONGEST: Duration = Duration::from_secs(100);
 /// What began longer ago says nothing any more.
 const OLDEST: Duration = Duration::from_secs(600);
 
-/// The distribution of a target's recent latency. 10 KiB once it is in use, 56
+/// The distribution of a target's recent latency. 10 KiB once it is in use, 40
 /// bytes before.
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
@@ -85,35 +85,9 @@ impl Sketch {
         if ended < ENOUGH || f64::from(ended) * (1.0 - q) < 0.999_999 {
             return None;
         }
-        let mut longest = 0;
-        for step in self.total.as_deref()?.curve() {
-            longest = step.bucket;
-            if 1.0 - step.after >= q {
-                break;
-            }
-        }
-        Some(middle(longest))
-    }
-
-    /// The share of calls that take longer than `limit`, 0 … 1. Zero if nothing is
-    /// known.
-    pub fn share_over(&mut self, now: Instant, limit: Duration) -> f64 {
-        self.forget(now);
-        let Some(total) = self.total.as_deref() else {
-            return 0.0;
-        };
-        let at = bucket(limit);
-        let mut over = 1.0;
-        for step in total.curve().take_while(|step| step.bucket <= at) {
-            // Of the limit's own bucket as much as lies below it.
-            let part = if step.bucket == at {
-                within(limit)
-            } else {
-                1.0
-            };
-            over = step.before + (step.after - step.before) * part;
-        }
-        over
+        self.total
+            .as_deref()
+            .map(|total| middle(total.bucket_of(q)))
     }
 
     /// How many calls that ended are remembered.
@@ -186,35 +160,27 @@ impl Sketch {
     }
 }
 
-/// One step of the curve of calls that are not over yet.
-struct Step {
-    bucket: usize,
-    /// The share of calls that take longer than all buckets before this one …
-    before: f64,
-    /// … and than this one.
-    after: f64,
-}
-
 impl Counts<u32> {
-    /// The estimate of Kaplan and Meier, at every bucket that holds something.
-    fn curve(&self) -> impl Iterator<Item = Step> {
+    /// The bucket by whose end the share `q` has ended, after Kaplan and Meier; else
+    /// the last that holds anything.
+    fn bucket_of(&self, q: f64) -> usize {
         let all: u32 = self.ended.iter().chain(&self.cut).sum();
         let mut awaited = f64::from(all);
+        // The share of calls that take longer.
         let mut over = 1.0;
-        let counts = self.ended.iter().zip(&self.cut).enumerate();
-        counts
-            .filter(|(_, (ended, cut))| **ended + **cut > 0)
-            .map(move |(bucket, (ended, cut))| {
-                let before = over;
+        let mut last = 0;
+        for (bucket, (ended, cut)) in self.ended.iter().zip(&self.cut).enumerate() {
+            if ended + cut > 0 {
+                last = bucket;
                 over *= 1.0 - f64::from(*ended) / awaited;
+                if 1.0 - over >= q {
+                    break;
+                }
                 // Who is given up within a bucket was awaited all through it.
                 awaited -= f64::from(ended + cut);
-                Step {
-                    bucket,
-                    before,
-                    after: over,
-                }
-            })
+            }
+        }
+        last
     }
 }
 
@@ -235,26 +201,13 @@ impl<T: Copy + Default> Default for Counts<T> {
     }
 }
 
-/// Which doubling of a time it is in, counted from the shortest, and what
-/// microseconds are left of it.
-fn doubling(time: Duration) -> (u32, u64) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let micros = micros.clamp(1 << SHORTEST, (1 << (SHORTEST + DOUBLINGS as u32)) - 1);
-    (micros.ilog2(), micros)
-}
-
 /// Where a time is counted.
 fn bucket(time: Duration) -> usize {
-    let (power, micros) = doubling(time);
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let micros = micros.clamp(1 << SHORTEST, (1 << (SHORTEST + DOUBLINGS as u32)) - 1);
+    let power = micros.ilog2();
     let step = (micros >> (power - STEPS.ilog2())) as usize - STEPS;
     (power - SHORTEST) as usize * STEPS + step
-}
-
-/// How far into its bucket a time is, 0 … 1.
-fn within(time: Duration) -> f64 {
-    let (power, micros) = doubling(time);
-    let width = 1 << (power - STEPS.ilog2());
-    (micros % width) as f64 / width as f64
 }
 
 /// The time in the middle of a bucket.
@@ -262,3 +215,6 @@ fn middle(bucket: usize) -> Duration {
     let width = 1 << (SHORTEST as usize + bucket / STEPS - STEPS.ilog2() as usize);
     Duration::from_micros((STEPS + bucket % STEPS) as u64 * width + width / 2)
 }
+
+#[cfg(test)]
+mod tests;

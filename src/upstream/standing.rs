@@ -18,15 +18,14 @@ use super::health::{Entry, Health, Sign, State};
 use super::latency::Sketch;
 use super::tally::Tally;
 
-/// A failure counts as if it had taken this long, so that a target that fails at
-/// once does not look quick.
-const FAILURE: Duration = Duration::from_secs(5);
 /// Calls begun in ten seconds below which the share of late ones says nothing.
 const ENOUGH: u32 = 20;
 /// Below this share of its quota a target gets less than its share …
 const SCARCE: f64 = 0.1;
 /// … and below this one nothing: the next call would be told to wait.
 const USED_UP: f64 = 0.005;
+/// No quota takes longer than this to be full again.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 /// Tokens after the first from which a speed can be told.
 const MANY_TOKENS: u32 = 8;
 
@@ -74,6 +73,8 @@ struct Known {
     whole: Pace,
     /// Tokens per second after the first.
     speed: Ewma,
+    /// The share of calls that failed.
+    failing: Ewma,
     /// Calls begun, and late ones among them.
     calls: Tally<2>,
     paused_until: Option<Instant>,
@@ -114,7 +115,9 @@ pub struct View {
     pub whole: Option<Duration>,
     /// Tokens per second of a stream, after the first.
     pub speed: Option<f64>,
-    /// How long ago those were last heard of; zero if never.
+    /// The share of its last dozen or so calls that failed, 0 … 1.
+    pub failing: f64,
+    /// How long ago any of those was last heard of; zero if never.
     pub idle: Duration,
     /// The share of the last ten seconds' calls that were late; nothing if those
     /// were too few.
@@ -133,6 +136,7 @@ impl View {
             first_content: None,
             whole: None,
             speed: None,
+            failing: 0.0,
             idle: Duration::ZERO,
             late: None,
         }
@@ -174,6 +178,7 @@ impl Standing {
                 first_content: Pace::default(),
                 whole: Pace::default(),
                 speed: Ewma::default(),
+                failing: Ewma::default(),
                 calls: Tally::new(),
                 paused_until: None,
                 quota: None,
@@ -229,7 +234,7 @@ impl Standing {
         self.known.lock().quota = Some(Quota {
             left: left.clamp(0.0, 1.0),
             told: now,
-            full: now + resets_in,
+            full: now + resets_in.min(LONGEST),
         });
     }
 
@@ -239,35 +244,38 @@ impl Standing {
         self.known.lock().pace(span).sketch.quantile(now, q)
     }
 
-    /// The share of recent calls that took longer than `limit`.
-    pub fn share_over(&self, now: Instant, span: Span, limit: Duration) -> f64 {
-        self.known.lock().pace(span).sketch.share_over(now, limit)
-    }
-
     /// What is known now.
     pub fn view(&self, now: Instant) -> View {
         let mut known = self.known.lock();
         let known = &mut *known;
         let [begun, late] = known.calls.sum(now);
-        let heard = [&known.first_content.typical, &known.whole.typical];
-        let heard = heard.into_iter().filter_map(Ewma::last).max();
+        let [first_content, whole] = [&known.first_content.typical, &known.whole.typical];
+        let heard = [first_content.last(), whole.last(), known.failing.last()];
+        let heard = heard.into_iter().flatten().max();
         View {
             id: self.id,
             in_flight: known.in_flight,
             state: known.health.state(now),
             paused_until: known.paused_until.filter(|until| *until > now),
             quota: known.quota.map_or(1.0, |quota| quota.left(now)),
-            first_content: known.first_content.typical.value().map(seconds),
-            whole: known.whole.typical.value().map(seconds),
+            first_content: first_content.value().map(time),
+            whole: whole.value().map(time),
             speed: known.speed.value(),
+            failing: known.failing.value().unwrap_or(0.0),
             idle: heard.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             late: (begun >= ENOUGH).then(|| f64::from(late) / f64::from(begun)),
         }
     }
 }
 
-fn seconds(value: f64) -> Duration {
-    Duration::from_secs_f64(value.min(1e6))
+/// What is averaged of a time: its logarithm, from a microsecond on.
+fn logarithm(time: Duration) -> f64 {
+    time.as_secs_f64().max(1e-6).ln()
+}
+
+/// The time that has this logarithm.
+fn time(logarithm: f64) -> Duration {
+    Duration::try_from_secs_f64(logarithm.exp()).unwrap_or(Duration::MAX)
 }
 
 impl Known {
@@ -278,30 +286,29 @@ impl Known {
         }
     }
 
+    /// A call has come as far as its span says.
+    fn took(&mut self, now: Instant, span: Span, time: Duration) {
+        let pace = self.pace(span);
+        pace.sketch.record(now, time);
+        pace.typical.record(now, logarithm(time));
+        self.failing.record(now, 0.0);
+    }
+
+    /// A call was given up, or failed, before.
+    fn takes_at_least(&mut self, now: Instant, span: Span, time: Duration) {
+        let pace = self.pace(span);
+        pace.sketch.record_at_least(now, time);
+        pace.typical.record_at_least(now, logarithm(time));
+    }
+
     /// What a call has shown of the target's health. What was known of the speed of
     /// one that goes out is that of a sick target: it is forgotten.
     fn tell(&mut self, now: Instant, entry: Entry, sign: Sign) {
         if self.health.tell(now, entry, sign) {
             self.first_content.typical = Ewma::default();
             self.whole.typical = Ewma::default();
+            self.failing = Ewma::default();
         }
-    }
-}
-
-impl Pace {
-    fn took(&mut self, now: Instant, time: Duration) {
-        self.sketch.record(now, time);
-        self.typical.record(now, time.as_secs_f64());
-    }
-
-    fn takes_at_least(&mut self, now: Instant, time: Duration) {
-        self.sketch.record_at_least(now, time);
-        self.typical.record_at_least(now, time.as_secs_f64());
-    }
-
-    fn failed(&mut self, now: Instant, time: Duration) {
-        self.sketch.record_at_least(now, time);
-        self.typical.record(now, time.max(FAILURE).as_secs_f64());
     }
 }
 
@@ -351,17 +358,23 @@ impl Pending {
     pub fn first_content(&mut self, now: Instant) {
         if self.span == Span::FirstContent && self.content.is_none() {
             self.content = Some(now);
-            let took = now.saturating_duration_since(self.begun);
             let mut known = self.standing.known.lock();
-            known.first_content.took(now, took);
+            if !known.health.is_current(self.entry) {
+                return;
+            }
+            known.took(now, self.span, now.saturating_duration_since(self.begun));
             known.tell(now, self.entry, Sign::Well);
         }
     }
 
-    /// The call has ended.
+    /// The call has ended. If its target has gone out or come back since it began,
+    /// nothing is learnt from it.
     pub fn end(self, now: Instant, end: End) {
         let took = now.saturating_duration_since(self.begun);
         let mut known = self.standing.known.lock();
+        if !known.health.is_current(self.entry) {
+            return;
+        }
         match (end, self.content) {
             (End::Answered { tokens }, Some(content)) => {
                 let tokens = tokens.unwrap_or(0).saturating_sub(1);
@@ -371,15 +384,22 @@ impl Pending {
                 }
             }
             (End::Answered { .. }, None) => {
-                known.pace(self.span).took(now, took);
+                known.took(now, self.span, took);
                 known.tell(now, self.entry, Sign::Well);
             }
-            (End::Failed, Some(_)) => known.tell(now, self.entry, Sign::Broken),
-            (End::Failed, None) => {
-                known.pace(self.span).failed(now, took);
-                known.tell(now, self.entry, Sign::Ill);
+            (End::Failed, content) => {
+                let sign = if content.is_some() {
+                    Sign::Broken
+                } else {
+                    Sign::Ill
+                };
+                if content.is_none() {
+                    known.takes_at_least(now, self.span, took);
+                }
+                known.failing.record(now, 1.0);
+                known.tell(now, self.entry, sign);
             }
-            (End::Cut, None) => known.pace(self.span).takes_at_least(now, took),
+            (End::Cut, None) => known.takes_at_least(now, self.span, took),
             (End::Cut, Some(_)) | (End::Refused, _) => {}
         }
     }
@@ -392,3 +412,6 @@ impl Drop for Pending {
         known.health.leave(self.entry);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(tally.sum(start), [0, 0]);
         let mut list = Vec::new();
         let mut now = 0;
-        for _ in 0..5_000 {
+        for _ in 0..2_000 {
             now += rng.u64(0..700) * rng.u64(0..3) * rng.u64(0..3);
             let counts = [rng.u32(0..3), rng.u32(0..2)];
             list.push((now / 1_000, counts));

@@ -12,6 +12,9 @@ use std::time::Duration;
 use super::{Ask, by_cost};
 use crate::upstream::standing::{Span, View};
 
+/// A failure costs as much as so many seconds, so that a target that fails at once
+/// does not look quick.
+const FAILURE: f64 = 5.0;
 /// The share of calls for which what is known gets old. It bounds what looking
 /// again costs, however rare calls are.
 const CURIOUS: f64 = 0.05;
@@ -65,7 +68,7 @@ impl Guess {
 
     /// Seconds that a call typically takes there.
     fn time(&self, view: &View, ask: &Ask) -> f64 {
-        let time = typical(view, ask.span).unwrap_or(self.time);
+        let time = typical(view, ask.span).unwrap_or(self.time) + view.failing * FAILURE;
         match (ask.span, ask.output) {
             (Span::FirstContent, Some(tokens)) => {
                 time + f64::from(tokens) * gap(view).unwrap_or(self.gap)

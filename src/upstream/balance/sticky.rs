@@ -36,11 +36,15 @@ pub(super) fn sort(usable: &mut [usize], targets: &[View], ask: &Ask, rng: &mut 
 /// How much a session wants to be at a target. The same in every process and
 /// version: sessions are to find their caches again after an update.
 fn score(session: u64, target: u64) -> u64 {
-    fold(fold(session, 0xd6e8_feb8_6659_fd93), target)
+    fold(mix(session), mix(target))
 }
 
-/// Two numbers to one in which every bit of both counts: the two halves of their
-/// product, over each other.
+/// Spreads numbers that are near each other.
+fn mix(number: u64) -> u64 {
+    fold(fold(number, 0x9e6c_63d0_876a_3f6b), 0xd6e8_feb8_6659_fd93)
+}
+
+/// Two numbers to one: the halves of their product, over each other.
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0xa076_1d64_78bd_642f) * u128::from(b ^ 0xe703_7ed1_a0b4_28db);
     (product >> 64) as u64 ^ product as u64
