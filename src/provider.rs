@@ -6,6 +6,7 @@
 
 mod base_url;
 pub mod presets;
+pub mod quota;
 pub mod reset;
 mod secret;
 
