@@ -17,6 +17,8 @@ use nowait::dialect::peek::{peek, splice};
 use nowait::dialect::{Dialect, ErrorView, Format, Watch, answer, fold, unfold, usage_of};
 use nowait::error::Kind;
 use nowait::sse::{Fields, Framer};
+use nowait::upstream::balance::{Ask, Policy, Weighted};
+use nowait::upstream::standing::{End, Span, Standing, View};
 use tokio::time::Instant;
 
 const CHAT_DELTA: &str = "data: {\"id\":\"chatcmpl-0123456789abcdefghijklmnopqrs\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"a1b2c3d4\"}\n\n";
@@ -32,6 +34,7 @@ fn main() {
     requests(&bench);
     answers(&bench);
     foldings(&bench);
+    choices(&bench);
 }
 
 fn frames(bench: &Bench) {
@@ -150,6 +153,42 @@ fn foldings(bench: &Bench) {
             black_box(unfold(format, black_box(&whole), true));
         });
     }
+}
+
+/// What deciding where a call goes, and learning from it, adds to each call.
+fn choices(bench: &Bench) {
+    let start = Instant::now();
+    let targets: Vec<_> = (0..3).map(|id| Standing::new(id, id)).collect();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut now = start;
+    for (name, policy) in [
+        ("order", Policy::Order),
+        ("latency", Policy::Latency),
+        ("weighted", Policy::Weighted(Weighted::new([3.0, 2.0, 1.0]))),
+        ("least pending", Policy::LeastPending),
+        ("sticky", Policy::Sticky),
+    ] {
+        bench.run(&format!("one of three, observed: {name}"), 1, || {
+            now += Duration::from_millis(3);
+            let ask = Ask {
+                span: Span::FirstContent,
+                session: Some(rng.u64(..)),
+                prefix: None,
+                output: None,
+            };
+            let views: [View; 3] = std::array::from_fn(|at| targets[at].view(now));
+            let ranking = policy.rank(&ask, &views, now, &mut rng);
+            let mut pending = targets[ranking.targets()[0]].begin(now, Span::FirstContent);
+            pending.first_content(now + Duration::from_micros(rng.u64(200_000..900_000)));
+            pending.end(
+                now + Duration::from_secs(2),
+                End::Answered { tokens: Some(90) },
+            );
+        });
+    }
+    bench.run("a quantile of the last minute", 1, || {
+        black_box(targets[0].quantile(now, Span::FirstContent, 0.95));
+    });
 }
 
 struct Bench {
