@@ -7,6 +7,7 @@
 //! acted on, but for the one exception of [`Upstream::send`].
 
 pub mod balance;
+pub mod admission;
 mod body;
 mod connect;
 mod cores;
@@ -22,6 +23,7 @@ pub mod health;
 mod incoming;
 mod keeper;
 pub mod latency;
+pub mod limit;
 mod line;
 mod link;
 pub mod memory;

@@ -1,0 +1,211 @@
+//! How many calls an upstream is given at a time.
+//!
+//! A [`Limit`] is pure: it is told what begins and how it goes, and says how
+//! many calls may be in flight. Hosted APIs say when it was too much (429,
+//! 529), which [`aimd`] listens to; engines of one's own only get slower to
+//! their first token, which [`gradient`] watches. Over either lies the quota
+//! that the provider's headers tell ([`pace`]). Who waits, and in which order,
+//! is `admission`'s.
+
+pub mod aimd;
+pub mod gradient;
+pub mod pace;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use aimd::Aimd;
+use gradient::Gradient;
+use pace::{Pace, Quota};
+
+#[cfg(test)]
+mod tests;
+
+/// No limit is higher than this: what `auto` starts with towards a hosted API,
+/// so far above what one process sends that nobody waits.
+pub const CEILING: usize = 1000;
+
+/// How the limit of an upstream is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// So many, at least one.
+    Fixed(usize),
+    /// Open until the provider refuses for load, then less.
+    Aimd,
+    /// As many as leave the time to the first token what it is without load.
+    Gradient,
+}
+
+/// Calls whose times to the first token can be compared: one model, inputs of
+/// about one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Class(u64);
+
+impl Class {
+    /// The class of a call to the model that hashes to `model`, whose input
+    /// has `size` bytes or tokens (always the same unit).
+    pub fn new(model: u64, size: u64) -> Self {
+        // An odd factor keeps models apart; six bits hold the logarithm.
+        let model = model.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self((model & !63) | u64::from(size.max(1).ilog2()))
+    }
+}
+
+/// What an upstream has to do now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Calls begun and not ended.
+    pub in_flight: usize,
+    /// Those among them that have been heard of: first content, or a head
+    /// that told the quota.
+    pub answering: usize,
+    /// Calls that wait to begin.
+    pub waiting: usize,
+}
+
+/// What was heard of a call first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Content: the first of a stream, or the whole answer.
+    Answered,
+    /// It was refused for load: 429, 503 with `Retry-After`, 529.
+    Overloaded,
+    /// It failed otherwise, which says nothing of load.
+    Failed,
+    /// Nothing: it was given up before.
+    Cancelled,
+}
+
+/// What a limit remembers of a call it has seen begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// When it began.
+    pub since: Instant,
+    pending: Option<usize>,
+}
+
+impl Mark {
+    /// A call that began at `since` while the limit was not watching.
+    pub fn unseen(since: Instant) -> Self {
+        let pending = None;
+        Self { since, pending }
+    }
+}
+
+/// How many calls may be in flight.
+#[derive(Debug)]
+pub struct Limit {
+    by: By,
+    pace: Pace,
+}
+
+#[derive(Debug)]
+enum By {
+    Fixed(usize),
+    Aimd(Aimd),
+    Gradient(Box<Gradient>),
+}
+
+impl Limit {
+    /// A limit that has seen nothing.
+    pub fn new(rule: Rule, now: Instant) -> Self {
+        let by = match rule {
+            Rule::Fixed(calls) => By::Fixed(calls.clamp(1, CEILING * CEILING)),
+            Rule::Aimd => By::Aimd(Aimd::new(CEILING)),
+            Rule::Gradient => By::Gradient(Box::new(Gradient::new(CEILING, now))),
+        };
+        let pace = Pace::default();
+        Self { by, pace }
+    }
+
+    /// How many calls may be in flight at `now`, whatever the quota; at least
+    /// one.
+    pub fn current(&self, now: Instant) -> usize {
+        match &self.by {
+            By::Fixed(calls) => *calls,
+            By::Aimd(aimd) => aimd.current(now),
+            By::Gradient(gradient) => gradient.current(),
+        }
+    }
+
+    /// How many calls may be in flight at `now`, with what the quota leaves:
+    /// `load.in_flight` or less where none may begin.
+    pub fn allows(&self, now: Instant, load: Load) -> usize {
+        let current = self.current(now);
+        match self.pace.starts(now) {
+            Some(starts) => current.min(load.in_flight + starts),
+            None => current,
+        }
+    }
+
+    /// When [`Limit::allows`] may have grown with nothing having happened;
+    /// `None` if it only changes with what is heard.
+    pub fn look_again(&self, now: Instant) -> Option<Instant> {
+        /// Recovery is smooth, so that a tick which nobody notices is enough.
+        const TICK: Duration = Duration::from_millis(50);
+        let tick = match &self.by {
+            By::Fixed(_) => None,
+            By::Aimd(aimd) => (!aimd.is_open(now)).then_some(now + TICK),
+            By::Gradient(_) => Some(now + TICK),
+        };
+        let due = self.pace.due(now, 1).map(|due| due.max(now + TICK / 10));
+        tick.into_iter().chain(due).min()
+    }
+
+    /// How long until `more` calls may begin, as far as the quota is
+    /// concerned.
+    pub fn paced(&self, now: Instant, more: usize) -> Duration {
+        let due = self.pace.due(now, more);
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now))
+    }
+
+    /// It wants to be told of everything. Otherwise [`Outcome::Overloaded`]
+    /// and quotas are enough, with [`Mark::unseen`].
+    pub fn is_watching(&self, now: Instant) -> bool {
+        let rule = match &self.by {
+            By::Fixed(_) => false,
+            By::Aimd(aimd) => !aimd.is_open(now),
+            By::Gradient(_) => true,
+        };
+        rule || self.pace.starts(now).is_some()
+    }
+
+    /// A call begins. `class` where a time to the first token is to be
+    /// expected; `load` with the call itself.
+    pub fn begin(&mut self, now: Instant, class: Option<Class>, load: Load) -> Mark {
+        self.pace.begin();
+        let pending = match (&mut self.by, class) {
+            (By::Gradient(gradient), Some(class)) => gradient.begin(now, class, load),
+            _ => None,
+        };
+        Mark {
+            since: now,
+            pending,
+        }
+    }
+
+    /// Something is heard of a call, for the first and only time.
+    pub fn learn(&mut self, now: Instant, mark: Mark, outcome: Outcome, load: Load) {
+        match &mut self.by {
+            By::Fixed(_) => {}
+            By::Aimd(aimd) => aimd.learn(now, mark.since, outcome, load),
+            By::Gradient(gradient) => gradient.learn(now, mark, outcome, load),
+        }
+    }
+
+    /// The provider says what is left of a quota, in the head of an answer
+    /// (`load` counts that call as answering).
+    pub fn quota(&mut self, now: Instant, quota: Quota, load: Load) {
+        let current = self.current(now);
+        self.pace.told(now, quota, current, load);
+    }
+
+    /// Time has passed: closes what has to be closed by then. To be called
+    /// when [`Limit::look_again`] says so, or more often.
+    pub fn tick(&mut self, now: Instant, load: Load) {
+        if let By::Gradient(gradient) = &mut self.by {
+            gradient.tick(now, load);
+        }
+    }
+}
