@@ -34,11 +34,11 @@ impl Seen {
     }
 
     pub(super) fn answering(self) -> usize {
-        (self.0 / ANSWERING & MOST) as usize
+        ((self.0 / ANSWERING) & MOST) as usize
     }
 
     pub(super) fn limit(self) -> usize {
-        (self.0 / LIMIT & MOST) as usize
+        ((self.0 / LIMIT) & MOST) as usize
     }
 
     pub(super) fn is_attended(self) -> bool {
@@ -104,7 +104,7 @@ impl Gate {
     /// Sets the limit; the caller holds the lock.
     pub(super) fn set_limit(&self, limit: usize) {
         let limit = (limit as u64).min(MOST) * LIMIT;
-        let set = |word| Some(word & !(MOST * LIMIT) | limit);
+        let set = |word| Some((word & !(MOST * LIMIT)) | limit);
         let (order, fetch) = (Ordering::SeqCst, Ordering::Relaxed);
         // It always sets.
         let _before = self.0.fetch_update(order, fetch, set);

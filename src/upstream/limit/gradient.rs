@@ -2,8 +2,8 @@
 //! first token what it is without load.
 //!
 //! An engine that has more to do than it can lets calls wait for their first
-//! token; the ones that have it run. So once most calls are late against what
-//! is [`usual`] for their class, the limit is what is in flight without those
+//! token; the ones that have it run. So once two of three calls are late against
+//! what is [`usual`] for their class, the limit is what is in flight without those
 //! that wait too many: it follows the capacity down and never falls below
 //! what the engine demonstrably runs. While calls are in time, and the limit
 //! is what holds the rest back, it grows.
@@ -27,8 +27,8 @@ use usual::Usual;
 /// It is never lower: so few calls are no load.
 pub const LEAST: usize = 4;
 
-/// Where it begins. More than a first page of calls, less than what most
-/// engines run at a time.
+/// Where it begins: few enough to learn from the first calls what an engine
+/// without load takes, enough to be at the height of a large one in a second.
 const FIRST: f64 = 16.0;
 
 /// A call that takes so many times its usual time to the first token is late.
@@ -38,7 +38,7 @@ const LATE: f64 = 2.0;
 /// their first token, there is room for more.
 const ROOMY: f64 = 1.5;
 
-/// What one window may take away, so that a misjudged one costs little. Six
+/// What one window may take away, so that a misjudged one costs little. Five
 /// windows halve the limit.
 const CUT: f64 = 0.15;
 
@@ -50,9 +50,9 @@ const VERDICTS: u32 = 5;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Lateness that has lasted so long in spite of all cuts is not the load's: it
-/// becomes the usual.
-const INCURABLE: Duration = Duration::from_secs(5);
+/// Lateness that has lasted so long, though the limit was halved, is not the
+/// load's: it becomes the usual.
+const INCURABLE: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub struct Gradient {
     streak: u32,
     /// It has been too high at least once, so that its height is known.
     tested: bool,
-    /// Since when most calls are late.
-    late_since: Option<Instant>,
+    /// Since when most calls are late, and what the limit was then.
+    late_since: Option<(Instant, f64)>,
     /// When a refusal last cut it.
     refused: Option<Instant>,
 }
@@ -92,7 +92,7 @@ struct Window {
     length: Duration,
     in_time: u32,
     late: u32,
-    /// Answers that give no verdict.
+    /// Answers that give no verdict, and say that answers come.
     others: u32,
     /// First tokens, and the sum of the times they usually take, in seconds.
     firsts: u32,
@@ -146,13 +146,12 @@ impl Gradient {
     /// A call of `class` begins. Returns what [`Mark`] keeps of it.
     pub(super) fn begin(&mut self, now: Instant, class: Class, load: Load) -> Option<usize> {
         self.tick(now, load);
-        let usual = self.usual.median(class);
-        let half = (self.current() / 2).max(LEAST);
+        let usual = self.usual.of(class);
         let pending = Pending {
             class,
             since: now,
             due: usual.map(|usual| now + usual.mul_f64(LATE)),
-            light: load.in_flight <= half,
+            light: self.is_light(load),
             judged: false,
         };
         let room = self.pending.len() < self.ceiling;
@@ -163,7 +162,7 @@ impl Gradient {
     pub(super) fn learn(&mut self, now: Instant, mark: Mark, outcome: Outcome, load: Load) {
         let pending = mark.pending.and_then(|key| self.pending.try_remove(key));
         match (outcome, pending) {
-            (Outcome::Answered, Some(call)) => self.first_token(now, call),
+            (Outcome::Answered, Some(call)) => self.first_token(now, call, load),
             (Outcome::Answered, None) => self.window.others += 1,
             (Outcome::Overloaded, _) => self.refused(now, mark.since, load),
             (Outcome::Failed | Outcome::Cancelled, _) => {}
@@ -171,20 +170,36 @@ impl Gradient {
         self.tick(now, load);
     }
 
-    fn first_token(&mut self, now: Instant, call: Pending) {
+    fn first_token(&mut self, now: Instant, call: Pending, load: Load) {
         let took = now.saturating_duration_since(call.since);
-        let incurable = self
-            .late_since
-            .is_some_and(|since| now.saturating_duration_since(since) > INCURABLE);
-        self.usual.learn(call.class, took, call.light || incurable);
+        // The first to answer are the fastest of the first to begin: the others
+        // of those count too.
+        let first = call.due.is_none();
+        let light = first || (call.light && self.is_light(load));
+        self.usual
+            .learn(call.class, took, light || self.is_incurable(now, load));
         self.window.firsts += 1;
-        self.window.usual += self.usual.mean(call.class);
+        self.window.usual += self.usual.of(call.class).unwrap_or_default().as_secs_f64();
         match call.due {
             _ if call.judged => {}
             Some(due) if now <= due => self.window.in_time += 1,
             Some(_) => self.window.late += 1,
-            None => self.window.others += 1,
+            // While its height is not known it grows by what is not late.
+            None => self.window.others += u32::from(!self.tested),
         }
+    }
+
+    /// What is in flight does not slow calls down.
+    fn is_light(&self, load: Load) -> bool {
+        load.in_flight <= (self.current() / 2).max(LEAST)
+    }
+
+    /// Calls are late, and cutting has not helped.
+    fn is_incurable(&self, now: Instant, load: Load) -> bool {
+        self.late_since.is_some_and(|(since, limit)| {
+            let halved = self.limit <= limit / 2.0 && load.in_flight as f64 <= self.limit;
+            halved && now.saturating_duration_since(since) > INCURABLE
+        })
     }
 
     /// An engine that says so is believed at once, but once per round trip.
@@ -205,7 +220,8 @@ impl Gradient {
             return;
         }
         self.find_overdue(now);
-        if self.window.in_time + self.window.late >= VERDICTS || elapsed >= LONGEST {
+        let heard = self.window.in_time + self.window.late + self.window.others;
+        if heard >= VERDICTS || elapsed >= LONGEST {
             self.close(now, elapsed, load);
         }
     }
@@ -225,9 +241,12 @@ impl Gradient {
         // As many wait for their first token as come in the time that takes.
         let usually = window.usual / elapsed.as_secs_f64();
         let tolerated = ROOMY * usually;
+        // Stragglers, which are late already, say nothing of the others.
+        let due = self.pending.iter().filter(|(_, call)| !call.judged).count() as f64;
+        let roomy = !self.tested || due <= tolerated + 1.0;
         let heard = window.in_time + window.others > 0;
-        if window.late > window.in_time {
-            self.late_since.get_or_insert(now);
+        if window.late > 2 * window.in_time {
+            self.late_since.get_or_insert((now, self.limit));
         } else if heard {
             self.late_since = None;
         }
@@ -236,7 +255,7 @@ impl Gradient {
             self.streak = 0;
             let target = load.in_flight as f64 - (waiting - tolerated).max(0.0);
             self.lower(target.max(self.limit * (1.0 - CUT)));
-        } else if heard && window.full && waiting <= tolerated + 1.0 {
+        } else if heard && window.full && roomy {
             self.streak += 1;
             self.raise();
         } else {
@@ -253,15 +272,14 @@ impl Gradient {
         self.limit = to.clamp(LEAST as f64, self.limit.max(LEAST as f64));
     }
 
-    /// By the root of the limit; by half until it has once been too high; by
+    /// By the root of the limit; to twice as many until it has once been too high; by
     /// more and more once three windows in a row have left room, because then
     /// the capacity has come back.
     fn raise(&mut self) {
-        let most = self.limit / 2.0;
         let step = match self.tested {
-            false => most,
+            false => self.limit,
             true => self.limit.sqrt() * f64::from(self.streak.saturating_sub(2).max(1)),
         };
-        self.limit = (self.limit + step.min(most)).min(self.ceiling as f64);
+        self.limit = (self.limit + step.min(self.limit)).min(self.ceiling as f64);
     }
 }

@@ -1,11 +1,13 @@
-//! What a class of calls usually takes to its first token when there is no
-//! load.
+//! What a class of calls takes to its first token at most, usually, when there
+//! is no load.
 //!
-//! A median, moved a little by each call. Calls that began with little else in
-//! flight move it either way. Under load a call says only that without it it
-//! would not have taken longer: such calls pull the median down to where three
-//! quarters of them are faster, and never above what was learned without
-//! load. So neither noise pulls it down nor a standing queue up.
+//! The 80th percentile, moved a little by each call: high enough that a class
+//! with two humps (a prompt that is cached, or not) is measured by the slower
+//! one, low enough that stragglers don't count. Calls that went without load
+//! move it either way. Under load a call says only that without it it would
+//! not have taken longer: such calls pull it down to where nine of ten of them
+//! are faster, and never push it above what was learned without load. So
+//! neither noise pulls it down nor a standing queue up.
 
 use std::time::Duration;
 
@@ -15,66 +17,56 @@ use super::Class;
 /// class that is not known gives no verdict until it is.
 const PLACES: usize = 128;
 
-/// How far one call moves the median, without load and under it.
-const STEP: f64 = 0.05;
-const STEP_LOADED: f64 = 0.02;
+/// How far a call that took longer moves it.
+const UP: f64 = 0.08;
 
-/// See the module. 5 KiB once anything is known.
+/// How far the others move it: four of them make up for one.
+const DOWN: f64 = UP / 4.0;
+
+/// How far the others move it under load: nine make up for one.
+const DOWN_LOADED: f64 = UP / 9.0;
+
+/// So many calls have to be seen before anything is usual.
+const FIRST: usize = 8;
+
+/// See the module. 8 KiB once anything is known.
 #[derive(Debug, Default)]
 pub(super) struct Usual(Vec<Option<Known>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
     class: Class,
-    /// Calls without load, up to where it makes no difference.
-    seen: u32,
-    /// In seconds, as all below that has a unit.
-    median: f64,
-    /// What the median was by calls without load.
+    /// The first calls, loaded or not, and how many there were; all times in
+    /// seconds.
+    first: [f32; FIRST],
+    seen: usize,
+    usual: f64,
+    /// What it was when the last call without load had come.
     unloaded: f64,
-    /// The mean over the median, without load.
-    spread: f64,
 }
 
 impl Usual {
     /// The usual time of `class`; `None` while it is not known.
-    pub(super) fn median(&self, class: Class) -> Option<Duration> {
-        self.known(class)
-            .map(|known| Duration::from_secs_f64(known.median))
+    pub(super) fn of(&self, class: Class) -> Option<Duration> {
+        let known = self.0.get(Self::place(class))?.as_ref();
+        let known = known.filter(|known| known.class == class && known.seen == FIRST)?;
+        Some(Duration::from_secs_f64(known.usual))
     }
 
-    /// The mean of what `class` usually takes, in seconds; 0 while it is not
-    /// known.
-    pub(super) fn mean(&self, class: Class) -> f64 {
-        self.known(class)
-            .map_or(0.0, |known| known.median * known.spread)
-    }
-
-    /// A call of `class` took `took`; it began without load if `light`.
+    /// A call of `class` took `took`, without load if `light`.
     pub(super) fn learn(&mut self, class: Class, took: Duration, light: bool) {
         self.0.resize(PLACES, None);
         let took = took.as_secs_f64().clamp(1e-4, 3600.0);
         let place = &mut self.0[Self::place(class)];
-        match place {
-            Some(known) if known.class == class => match light {
-                true => known.move_either_way(took),
-                false => known.move_down(took),
-            },
-            _ => {
-                *place = Some(Known {
-                    class,
-                    seen: 1,
-                    median: took,
-                    unloaded: took,
-                    spread: 1.0,
-                });
-            }
+        let known = match place {
+            Some(known) if known.class == class => known,
+            _ => place.insert(Known::new(class)),
+        };
+        match light {
+            _ if known.seen < FIRST => known.first(took),
+            true => known.unloaded(took),
+            false => known.loaded(took),
         }
-    }
-
-    fn known(&self, class: Class) -> Option<&Known> {
-        let known = self.0.get(Self::place(class))?.as_ref();
-        known.filter(|known| known.class == class)
     }
 
     fn place(class: Class) -> usize {
@@ -85,27 +77,41 @@ impl Usual {
 }
 
 impl Known {
-    fn move_either_way(&mut self, took: f64) {
-        self.seen = (self.seen + 1).min(1000);
-        let seen = f64::from(self.seen);
-        let step = 1.0 + (1.0 / seen).max(STEP);
-        match took > self.median {
-            true => self.median *= step,
-            false => self.median /= step,
+    fn new(class: Class) -> Self {
+        Self {
+            class,
+            first: [0.0; FIRST],
+            seen: 0,
+            usual: 0.0,
+            unloaded: 0.0,
         }
-        self.unloaded = self.median;
-        // One that took ten times as long is no measure of the others.
-        let spread = (took / self.median).min(10.0);
-        self.spread += (spread - self.spread) * (1.0 / seen).max(STEP_LOADED);
-        self.spread = self.spread.max(1.0);
     }
 
-    fn move_down(&mut self, took: f64) {
-        match took > self.median {
-            true => {
-                self.median = (self.median * (1.0 + 3.0 * STEP_LOADED)).min(self.unloaded);
-            }
-            false => self.median /= 1.0 + STEP_LOADED,
+    fn first(&mut self, took: f64) {
+        #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
+        let first = took as f32;
+        self.first[self.seen] = first;
+        self.seen += 1;
+        if self.seen == FIRST {
+            self.first.sort_by(f32::total_cmp);
+            // The seventh of eight.
+            self.usual = f64::from(self.first[FIRST - 2]);
+            self.unloaded = self.usual;
+        }
+    }
+
+    fn unloaded(&mut self, took: f64) {
+        match took > self.usual {
+            true => self.usual *= 1.0 + UP,
+            false => self.usual /= 1.0 + DOWN,
+        }
+        self.unloaded = self.usual;
+    }
+
+    fn loaded(&mut self, took: f64) {
+        match took > self.usual {
+            true => self.usual = (self.usual * (1.0 + UP)).min(self.unloaded),
+            false => self.usual /= 1.0 + DOWN_LOADED,
         }
     }
 }
