@@ -148,8 +148,13 @@ pub struct Model {
     pub name: String,
     /// Who may answer; never empty.
     pub targets: Vec<TargetName>,
+    /// How many calls each of them gets beside the others, where they are
+    /// picked by weight; as many as there are targets.
+    pub weights: Vec<u32>,
     /// Which of them is asked first.
     pub balance: Balance,
+    /// Refusals after which another is asked.
+    pub fallback_on: Vec<FallbackOn>,
     /// When a second one is asked as well.
     pub hedge: Hedge,
     /// What happens to fields that a target's dialect cannot carry.
@@ -184,6 +189,17 @@ pub enum Balance {
     Sticky,
 }
 
+/// A refusal that another target may not share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallbackOn {
+    /// The call is longer than the model can read.
+    ContextLength,
+    /// The provider would not answer this.
+    ContentPolicy,
+    /// Any with this status, 400 to 499.
+    Status(u16),
+}
+
 /// When a second target is asked as well.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Hedge {
@@ -193,6 +209,24 @@ pub enum Hedge {
     Quantile(f64),
     /// After this long.
     After(Duration),
+}
+
+impl Hedge {
+    /// Reads `off`, `p95` or `800ms`.
+    pub fn read(text: &str) -> Option<Self> {
+        if text == "off" {
+            return Some(Self::Off);
+        }
+        if let Some(digits) = text.strip_prefix('p') {
+            let percent: f64 = digits.parse().ok()?;
+            // Below the median more calls would be hedged than not.
+            return (50.0..100.0)
+                .contains(&percent)
+                .then_some(Self::Quantile(percent / 100.0));
+        }
+        let wait = units::duration(text).ok()?;
+        (!wait.is_zero()).then_some(Self::After(wait))
+    }
 }
 
 /// What happens to fields that a target's dialect cannot carry.

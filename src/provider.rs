@@ -10,6 +10,7 @@ pub mod quota;
 pub mod reset;
 mod secret;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -34,6 +35,12 @@ pub struct Provider {
     pub auth: Auth,
     /// Its key; without one the caller's is passed through.
     pub key: Option<Secret>,
+    /// More keys of it, each as good as the first.
+    pub more_keys: Vec<Secret>,
+    /// How many calls may be under way at once, per key.
+    pub limit: CallLimit,
+    /// Calls that may wait for their turn at that limit, per key.
+    pub queue: usize,
     /// Headers every call to it carries (marked sensitive: they don't print).
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its connections.
@@ -96,6 +103,19 @@ pub enum Auth {
     Query(&'static str),
     /// Not at all.
     None,
+}
+
+/// How many calls a provider is given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallLimit {
+    /// Found out, the way that suits where it is.
+    Auto,
+    /// Found out from its refusals: for a service others use too.
+    Aimd,
+    /// Found out from its times to first token: for an engine of one's own.
+    Gradient,
+    /// This many.
+    Fixed(NonZeroUsize),
 }
 
 /// How a provider's connections are kept.

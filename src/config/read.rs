@@ -216,6 +216,24 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node) -> Read<T> {
     }
 }
 
+/// A list, each of whose entries `read` reads.
+pub(super) fn list<T>(read: impl Fn(&Node) -> Read<T>) -> impl Fn(&Node) -> Read<Vec<T>> {
+    move |node| {
+        let Value::List(items) = &node.value else {
+            return match &node.value {
+                Value::Broken => Ok(None),
+                other => Err(Invalid::new(format!("is {}; write a list", other.kind()))),
+            };
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            list.extend(read(item)?);
+        }
+        // What is missing was reported before.
+        Ok((list.len() == items.len()).then_some(list))
+    }
+}
+
 /// `"a", "b" or "c"`.
 pub(super) fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = names.map(|name| format!("{name:?}")).collect();

@@ -58,12 +58,19 @@ pub(super) enum Form {
     Hash,
     Texts,
     Headers,
+    Counts,
+    Secrets,
+    Refusals,
+    Limit,
 }
 
 impl Form {
     /// Whether the key has an environment form.
     pub(super) fn is_scalar(self) -> bool {
-        !matches!(self, Self::Texts | Self::Headers)
+        !matches!(
+            self,
+            Self::Texts | Self::Headers | Self::Counts | Self::Secrets | Self::Refusals
+        )
     }
 
     /// For the reference page.
@@ -89,6 +96,10 @@ impl Form {
             Self::Hash => "`sha256:` and 64 hex digits".to_owned(),
             Self::Texts => "list of strings".to_owned(),
             Self::Headers => "table of strings".to_owned(),
+            Self::Counts => "list of whole numbers".to_owned(),
+            Self::Secrets => "list of secrets".to_owned(),
+            Self::Refusals => "list of `context_length`, `content_policy`, 400 to 499".to_owned(),
+            Self::Limit => "`auto`, `aimd`, `gradient` or a whole number".to_owned(),
         }
     }
 }

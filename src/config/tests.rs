@@ -371,9 +371,11 @@ fn the_example_means_the_defaults_and_shows_every_key() {
     );
     assert_eq!((config.sim, config.tls), (bare.sim, bare.tls));
     assert_eq!(config.providers[0].pool, bare.providers[0].pool);
-    // Commented out or not, every line is a key with a valid value.
+    // Commented out or not, every line is a key with a valid value; one key and
+    // several exclude each other.
     let all: String = example
         .lines()
+        .filter(|line| !line.starts_with("api_key "))
         .map(|line| match line.strip_prefix("# ") {
             Some(rest) if rest.starts_with('[') || rest.split(' ').nth(1) == Some("=") => {
                 format!("{rest}\n")
@@ -381,7 +383,8 @@ fn the_example_means_the_defaults_and_shows_every_key() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let config = parse(&all, &[("OPENAI_API_KEY", "k")]);
+    let config = parse(&all, &[("OPENAI_API_KEY", "k"), ("OPENAI_API_KEY_2", "k2")]);
+    assert_eq!(config.providers[0].more_keys.len(), 1);
     assert_eq!((config.keys.len(), config.server.tls.is_some()), (1, true));
     assert!(config.server.threads.is_some() && config.tls.ca_file.is_some());
     assert_eq!(config.sim.faults.len(), 2);

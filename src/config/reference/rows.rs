@@ -84,6 +84,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
 
     row("providers.*.api_key", Form::Secret, "its key; without one the caller's own is passed through")
         .sample("\"${OPENAI_API_KEY}\""),
+    row("providers.*.api_keys", Form::Secrets, "several keys of it instead of one: each is a target of its own, with its own limits and health")
+        .sample("[\"${OPENAI_API_KEY}\", \"${OPENAI_API_KEY_2}\"]"),
     row("providers.*.dialect", Form::Words(&["openai", "anthropic", "gemini", "sim"]), "what it speaks; known for known names, else `openai`")
         .sample("\"openai\""),
     row("providers.*.base_url", Form::Url, "what its own SDK takes: with `/v1` for OpenAI and compatible servers, without for Anthropic")
@@ -94,6 +96,10 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("{ \"OpenAI-Organization\" = \"org-1\" }"),
     row("providers.*.stream_usage", Form::Words(&["estimate", "ask"]), "where a stream's caller asks for no usage: estimate it, or ask for it and hide the extra chunk")
         .default("\"estimate\""),
+    row("providers.*.limit", Form::Limit, "calls under way at once, per key: a number, or found out. `aimd` falls at 429 and 529, `gradient` at rising times to first token; `auto` is `gradient` where the base URL is a private address, else `aimd`")
+        .default("\"auto\""),
+    row("providers.*.queue", Form::Count, "calls that wait for their turn at that limit, per key; more are refused")
+        .default("1000"),
     row("providers.*.default_model", Form::Text, "what `/generate` asks it for when it comes first and nobody names a model")
         .sample("\"gpt-4o\""),
 
@@ -111,9 +117,13 @@ pub(in crate::config) const ROWS: &[Row] = &[
     row("models.*.targets", Form::Texts, "who may answer, as `provider/model`; required")
         .sample("[\"openai/gpt-4o-mini\", \"openai/gpt-4.1-mini\"]"),
     row("models.*.balance", Form::Words(&["order", "latency", "weighted", "least_pending", "sticky"]), "which target is asked first")
-        .default("\"order\"").later("order"),
+        .default("\"order\""),
     row("models.*.hedge", Form::Hedge, "when a second target is asked as well: after a percentile of recent times, or a fixed wait")
-        .default("\"off\"").later("off"),
+        .default("\"off\""),
+    row("models.*.weights", Form::Counts, "under `balance = \"weighted\"`: how many calls each target gets beside the others, in their order")
+        .sample("[3, 1]"),
+    row("models.*.fallback_on", Form::Refusals, "refusals after which another target is asked; without them those that are about the call itself (400, 401, 403, 404, 422 …) are the last word")
+        .sample("[\"context_length\", 404]"),
     row("models.*.on_loss", Form::Words(&["report", "reject"]), "fields that a target cannot carry: named in `x-nowait-dropped`, or a 400")
         .default("\"report\"").later(""),
     row("models.*.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer; without it as `[cache]` says, and for `/generate` as `[generate]` says")
@@ -133,18 +143,18 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .default("\"600s\""),
 
     row("retry.attempts", Form::Count, "upstream calls for one call, the first included")
-        .default("3").later(""),
+        .default("3"),
     row("retry.budget", Form::Ratio, "extra calls as a share of recent calls, per upstream …")
-        .default("0.2").later(""),
+        .default("0.2"),
     row("retry.floor", Form::Count, "… but always this many per 10 s")
-        .default("10").later(""),
+        .default("10"),
 
     row("hedge.budget", Form::Ratio, "hedges as a share of recent calls")
-        .default("0.05").later(""),
+        .default("0.05"),
     row("hedge.min", Form::Duration, "never sooner than this")
-        .default("\"20ms\"").later(""),
+        .default("\"20ms\""),
     row("hedge.max", Form::Duration, "never later than this")
-        .default("\"10s\"").later(""),
+        .default("\"10s\""),
 
     row("cache.share", Form::Words(&["off", "deterministic", "all"]), "which calls may share one answer: none; embeddings, token counts and temperature 0; all (docs/sharing.md). `/generate` has its own rule")
         .default("\"deterministic\""),

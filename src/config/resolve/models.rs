@@ -7,8 +7,8 @@ use crate::config::nearest::nearest;
 use crate::config::raw::{Node, Text, Value, join};
 use crate::config::read::{self, Read};
 use crate::config::section::Section;
-use crate::config::units::{self, Invalid, quoted};
-use crate::config::{Balance, Hedge, Model, OnLoss, TargetName, Timeouts};
+use crate::config::units::{Invalid, quoted};
+use crate::config::{Balance, FallbackOn, Hedge, Model, OnLoss, TargetName, Timeouts};
 use crate::provider::{Provider, family, retired};
 
 use super::{share, timeouts};
@@ -70,6 +70,8 @@ fn model(
     }
     let targets = targets(section, known, is_whole);
     let balance = section.value("balance", balance);
+    let weights = weights(section, targets.as_ref(), balance);
+    let fallback_on = fallback_on(section);
     let hedge = section.value("hedge", hedge);
     let words = [("report", OnLoss::Report), ("reject", OnLoss::Reject)];
     let on_loss = section.value("on_loss", read::word(&words));
@@ -84,7 +86,9 @@ fn model(
     Some(Model {
         name: name.to_owned(),
         targets: targets?,
+        weights: weights?,
         balance: balance?,
+        fallback_on: fallback_on?,
         hedge: hedge?,
         on_loss: on_loss?,
         share,
@@ -110,7 +114,6 @@ fn targets(section: &Section<'_>, known: &Known<'_>, is_whole: bool) -> Option<V
         section.problem("targets", "is empty; write at least one \"provider/model\"");
         return None;
     }
-    let several = written.len() > 1;
     let mut targets = Vec::with_capacity(written.len());
     let mut sound = true;
     for (node, text) in written {
@@ -133,13 +136,60 @@ fn targets(section: &Section<'_>, known: &Known<'_>, is_whole: bool) -> Option<V
             }
         }
     }
-    if several {
+    sound.then_some(targets)
+}
+
+/// The weight of each target; the same for all where none are written.
+fn weights(
+    section: &Section<'_>,
+    targets: Option<&Vec<TargetName>>,
+    balance: Option<Balance>,
+) -> Option<Vec<u32>> {
+    let count = targets.map_or(0, Vec::len);
+    if section.node("weights").is_none() {
+        return Some(vec![1; count]);
+    }
+    let weights = section.get("weights", read::list(read::count(0, 1_000)))?;
+    if balance.is_some_and(|balance| balance != Balance::Weighted) {
         section.notice(
-            "targets",
-            "has several: this version asks the first, the others come with fallback",
+            "weights",
+            "are for balance = \"weighted\" and count for nothing here",
         );
     }
-    sound.then_some(targets)
+    if targets.is_some() && weights.len() != count {
+        section.problem(
+            "weights",
+            format!(
+                "has {} and there are {count} targets; write one for each",
+                weights.len()
+            ),
+        );
+        return None;
+    }
+    if weights.iter().all(|weight| *weight == 0) {
+        section.problem("weights", "are all 0, so nobody would be asked; raise one");
+        return None;
+    }
+    Some(weights.into_iter().map(|weight| weight as u32).collect())
+}
+
+fn fallback_on(section: &Section<'_>) -> Option<Vec<FallbackOn>> {
+    if section.node("fallback_on").is_none() {
+        return Some(Vec::new());
+    }
+    let named = read::word(&[
+        ("context_length", FallbackOn::ContextLength),
+        ("content_policy", FallbackOn::ContentPolicy),
+    ]);
+    section.get(
+        "fallback_on",
+        read::list(|node: &Node| match node.value {
+            Value::Integer(_) => Ok(read::count(400, 499)(node)?
+                .and_then(|status| u16::try_from(status).ok())
+                .map(FallbackOn::Status)),
+            _ => named(node),
+        }),
+    )
 }
 
 fn target(text: &Text, known: &Known<'_>) -> Read<TargetName> {
@@ -203,7 +253,7 @@ fn hedge(node: &Node) -> Read<Hedge> {
         Value::Text(text) => read::as_written(
             text,
             |text| {
-                parse_hedge(text).ok_or_else(|| {
+                Hedge::read(text).ok_or_else(|| {
                     Invalid::new(format!("{} is unknown; write {form}", quoted(text)))
                 })
             },
@@ -213,21 +263,6 @@ fn hedge(node: &Node) -> Read<Hedge> {
         Value::Broken => Ok(None),
         other => Err(Invalid::new(format!("is {}; write {form}", other.kind()))),
     }
-}
-
-fn parse_hedge(text: &str) -> Option<Hedge> {
-    if text == "off" {
-        return Some(Hedge::Off);
-    }
-    if let Some(digits) = text.strip_prefix('p') {
-        let percent: f64 = digits.parse().ok()?;
-        // Below the median more calls would be hedged than not.
-        return (50.0..100.0)
-            .contains(&percent)
-            .then_some(Hedge::Quantile(percent / 100.0));
-    }
-    let wait = units::duration(text).ok()?;
-    (!wait.is_zero()).then_some(Hedge::After(wait))
 }
 
 /// Tells of a model its provider no longer serves. It is not an error: the

@@ -16,8 +16,8 @@ use crate::config::units::{Invalid, quoted};
 use crate::dialect::Dialect;
 use crate::provider::presets::{GEMINI_NATIVE_URL, PRESETS, Preset, SIM, Scheme, preset};
 use crate::provider::{
-    Auth, BaseUrl, EmbeddingLimits, HttpVersion, InvalidBaseUrl, MaxTokensField, PoolOptions,
-    Provider, RESERVED_NAMES, Secret, StreamUsage, redacted,
+    Auth, BaseUrl, CallLimit, EmbeddingLimits, HttpVersion, InvalidBaseUrl, MaxTokensField,
+    PoolOptions, Provider, RESERVED_NAMES, Secret, StreamUsage, redacted,
 };
 
 /// The providers, in the order they were named; empty only with a problem
@@ -118,7 +118,9 @@ fn provider_of(
         .unwrap_or(Dialect::OpenAi);
     let base = base(name, section, row, dialect, env);
     let auth = section.get("auth", auth);
-    let key = key(section, row, env);
+    let (key, more_keys) = keys(section, row, env);
+    let limit = section.value("limit", limit);
+    let queue = section.value("queue", read::count(0, read::MOST));
     let headers = headers(section);
     let words = [
         ("estimate", StreamUsage::Estimate),
@@ -134,8 +136,10 @@ fn provider_of(
         );
     }
     let pool = pool(&section.section("pool"));
-    if auth == Some(Auth::None) && section.node("api_key").is_some() {
-        section.notice("api_key", "is never sent, for auth is \"none\"");
+    for field in ["api_key", "api_keys"] {
+        if auth == Some(Auth::None) && section.node(field).is_some() {
+            section.notice(field, "is never sent, for auth is \"none\"");
+        }
     }
     // A row's own scheme is for its own dialect; a key that is given to a
     // server that usually wants none is meant to be sent.
@@ -151,6 +155,9 @@ fn provider_of(
         base: base?,
         auth,
         key,
+        more_keys,
+        limit: limit?,
+        queue: queue? as usize,
         headers: headers?,
         pool: pool?,
         stream_usage: stream_usage?,
@@ -252,6 +259,37 @@ fn odd_path(base: &BaseUrl, dialect: Dialect) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// Its key and any others: those of the list, else the one of [`key`].
+fn keys(
+    section: &Section<'_>,
+    row: Option<&Preset>,
+    env: &Environment,
+) -> (Option<Secret>, Vec<Secret>) {
+    if section.node("api_keys").is_none() {
+        return (key(section, row, env), Vec::new());
+    }
+    if section.node("api_key").is_some() {
+        section.problem("api_keys", "stands beside api_key; put all of them here");
+    }
+    let mut keys = section
+        .get("api_keys", read::list(read::secret))
+        .unwrap_or_default()
+        .into_iter();
+    (keys.next(), keys.collect())
+}
+
+/// `"auto"`, `"aimd"`, `"gradient"` or a number.
+fn limit(node: &Node) -> Read<CallLimit> {
+    if let Value::Integer(_) = node.value {
+        return Ok(read::some(node)?.map(CallLimit::Fixed));
+    }
+    read::word(&[
+        ("auto", CallLimit::Auto),
+        ("aimd", CallLimit::Aimd),
+        ("gradient", CallLimit::Gradient),
+    ])(node)
 }
 
 /// Its key: the file's, else that of its own variable.

@@ -313,6 +313,36 @@ fn everything_wrong_is_told_with_line_key_and_fix() {
                 ":4: models.fast.hedge: asks a second target, and balance = \"sticky\" keeps a caller on one",
             ],
         ),
+        (
+            "[models.fast]\ntargets = ['sim/x', 'sim/y']\nbalance = 'weighted'\nweights = [1]\nfallback_on = ['context_lenght']",
+            &[],
+            &[
+                ":4: models.fast.weights: has 1 and there are 2 targets; write one for each",
+                ":5: models.fast.fallback_on: \"context_lenght\" is unknown; did you mean \"context_length\"?",
+            ],
+        ),
+        (
+            "[models.fast]\ntargets = ['sim/x', 'sim/y']\nbalance = 'weighted'\nweights = [0, 0]",
+            &[],
+            &[":4: models.fast.weights: are all 0, so nobody would be asked"],
+        ),
+        (
+            "[providers.openai]\napi_key = 'a'\napi_keys = ['ses4me-0pen', 'b']\nlimit = 'fast'\nqueue = -1",
+            &[],
+            &[
+                ":3: providers.openai.api_keys: stands beside api_key; put all of them here",
+                ":4: providers.openai.limit: \"fast\" is unknown; write \"auto\", \"aimd\" or \"gradient\"",
+                ":5: providers.openai.queue: -1 is out of range",
+            ],
+        ),
+        (
+            "[providers.openai]\napi_keys = ['ses4me-0pen', 3]\nlimit = 0",
+            &[],
+            &[
+                ":2: providers.openai.api_keys: is an integer; write a string",
+                ":3: providers.openai.limit: 0 is out of range",
+            ],
+        ),
         // Keys.
         (
             "[[keys]]\n[[keys]]\nname = 'a'\nhash = 'ses4me-0pen'",
@@ -491,9 +521,14 @@ fn a_broken_line_is_told_beside_the_others_and_not_quoted() {
 fn odd_things_are_noticed() {
     let rows: &[Row<'_>] = &[
         (
-            "[retry]\nattempts = 2\nfloor = 1",
+            "[models.a]\ntargets = ['sim/x']\non_loss = 'reject'",
             &[],
-            &["nowait.toml:2: retry: attempts, floor: accepted, has no effect in this version"],
+            &["nowait.toml:3: models.a: on_loss: accepted, has no effect in this version"],
+        ),
+        (
+            "[models.a]\ntargets = ['sim/x']\nbalance = 'latency'\nweights = [2]",
+            &[],
+            &["nowait.toml:4: models.a.weights: are for balance = \"weighted\""],
         ),
         (
             "[cache]\nshare = 'all'\n[batch]\nembeddings = true\nconcurrency = 2\n[generate]\nshare = 'deterministic'",
@@ -506,9 +541,9 @@ fn odd_things_are_noticed() {
             &[],
         ),
         (
-            "[models.a]\ntargets = ['sim/x', 'sim/y']",
+            "[models.a]\ntargets = ['sim/x', 'sim/y']\n[retry]\nattempts = 2\nfloor = 1",
             &[],
-            &["nowait.toml:2: models.a.targets: has several"],
+            &[],
         ),
         (
             "[providers.anthropic]\n[generate]\nclaude_model = 'claude-haiku-4-5'\n[models.a]\ntargets = ['anthropic/claude-3-5-haiku-20241022']",
