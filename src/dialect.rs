@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod canonical;
+pub mod complaint;
 pub mod embeddings;
 pub mod error;
 pub mod fold;
@@ -17,12 +18,14 @@ pub mod ir;
 mod json;
 mod members;
 pub mod peek;
+pub mod prefix;
 pub mod sharing;
 pub mod unfold;
 pub mod usage;
 pub mod watch;
 
 pub use answer::{Told, usage_of};
+pub use complaint::{Complaint, complaint};
 pub use error::{ErrorView, error_body, error_event};
 pub use fold::fold;
 pub use ir::Finish;
