@@ -5,6 +5,7 @@
 //! label look-up. Names follow the OpenTelemetry GenAI conventions where those
 //! have one and begin with `nowait_` elsewhere.
 
+pub mod attempts;
 pub mod cache;
 pub mod saved;
 
@@ -165,6 +166,7 @@ pub struct Metrics {
     tls: Histograms<UpstreamLabels>,
     reloads: Family<ResultLabels, Counter>,
     cache: cache::Families,
+    attempts: attempts::Families,
     /// What sharing answers has saved.
     pub saved: saved::Saved,
     /// Requests accepted and not yet ended, streams included.
@@ -230,6 +232,7 @@ impl Metrics {
             tls: declare.seconds("nowait_tls", "TLS handshakes", PHASE_BUCKETS),
             reloads: declare.one("nowait_reloads", "Configuration reloads by result: applied, refused"),
             cache: cache::Families::declare(&mut declare),
+            attempts: attempts::Families::declare(&mut declare),
             saved: saved::Saved::declare(&mut declare),
             in_flight: declare.one("nowait_requests_in_flight", "Requests accepted and not yet ended"),
             callers: declare.one("nowait_caller_connections", "Callers' connections open now"),
@@ -281,6 +284,12 @@ impl Metrics {
     /// The handles the cache records to.
     pub fn cache(&self) -> cache::Cache {
         self.cache.handles()
+    }
+
+    /// The handles attempts at one key of a provider record to; keys are
+    /// numbered from 1.
+    pub fn attempts(&self, provider: &str, key: usize) -> attempts::Attempts {
+        self.attempts.handles(provider, key)
     }
 
     /// The handles the calls of one endpoint to one target record to.
