@@ -12,6 +12,8 @@ pub mod attempt;
 pub mod auth;
 mod batch;
 mod call;
+mod commit;
+mod course;
 mod directives;
 mod draft;
 pub mod drain;
@@ -24,6 +26,7 @@ mod generate;
 mod headers;
 pub mod intake;
 pub mod ledger;
+mod manner;
 pub mod models;
 mod plain;
 pub mod plan;
@@ -32,7 +35,9 @@ mod raw;
 mod relay;
 pub mod reply;
 mod share;
+pub mod status;
 mod terms;
+pub mod traffic;
 mod upload;
 
 use std::fmt;
@@ -49,7 +54,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::asked::{Asked, Source};
-use self::attempt::{Attempt, Limits};
+use self::attempt::{Attempt, Limits, Unanswered};
 use self::auth::{Tenant, Tenants};
 use self::directives::Directives;
 use self::drain::Drain;
@@ -58,12 +63,14 @@ use self::endpoint::{Endpoint, Flavour};
 use self::flight::Flights;
 use self::intake::{Patience, Within};
 use self::ledger::Ledger;
+use self::manner::Manner;
 use self::models::Catalogue;
 use self::plan::{Callee, Routes};
 use self::reply::{Answered, Reply};
 use crate::cache::Store;
 use crate::cache::stored::LARGEST_BODY;
 use crate::config::Config;
+use crate::dialect::Format;
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 use crate::metrics::Metrics;
@@ -303,7 +310,7 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// Sends one call upstream and takes the head of its answer.
+    /// Sends one call upstream, once, and takes the head of its answer.
     async fn ask(
         &self,
         callee: &Arc<Callee>,
@@ -311,7 +318,7 @@ impl Gateway {
         limits: Limits,
         request_id: &str,
         attempt: &mut Attempt,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Asked, Unanswered> {
         let asked = Instant::now();
         let drain = &self.instance.drain;
         let mut response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
@@ -319,12 +326,14 @@ impl Gateway {
         Ok(Asked {
             status: response.status,
             fields: response.fields,
+            format: Format::Chat,
             body: Source::Upstream(response.body),
             limits,
             sent: attempt.timing.sent_at.unwrap_or(asked),
             came: attempt.timing.head_at.unwrap_or(asked),
             callee: Arc::clone(callee),
             instance: Arc::clone(&self.instance),
+            charge: None,
         })
     }
 
@@ -406,6 +415,8 @@ pub struct Caller {
     pub query: Option<String>,
     /// What it says of kept answers.
     directives: Directives,
+    /// How it wants its call made.
+    manner: Manner,
     /// The deadlines it set.
     pub patience: Patience,
     /// Whether it takes trailers.
@@ -431,6 +442,10 @@ impl Caller {
                 true => Patience::of(fields)?,
                 false => Patience::default(),
             },
+            manner: match fields.may_have(Manner::NAMES) {
+                true => Manner::of(fields)?,
+                false => Manner::default(),
+            },
             takes_trailers: head.is_two || headers::takes_trailers(fields),
             query: head.target.query().map(str::to_owned),
             fields: head.fields,
@@ -444,6 +459,7 @@ impl Caller {
             fields: Fields::default(),
             query: None,
             directives: Directives::default(),
+            manner: Manner::default(),
             patience: Patience::default(),
             takes_trailers: false,
         }

@@ -6,8 +6,8 @@
 //! Knows neither JSON nor dialects; never repeats a request that may have been
 //! acted on, but for the one exception of [`Upstream::send`].
 
-pub mod balance;
 pub mod admission;
+pub mod balance;
 mod body;
 mod connect;
 mod cores;

@@ -79,6 +79,21 @@ impl Store {
         self.memory.find(key, wanted, Instant::now()).ok()
     }
 
+    /// Answers kept in memory.
+    pub fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Whether nothing is kept in memory.
+    pub fn is_empty(&self) -> bool {
+        self.memory.is_empty()
+    }
+
+    /// Bytes of memory that what is kept takes.
+    pub fn bytes(&self) -> u64 {
+        self.memory.bytes()
+    }
+
     /// Whether there is a second level to ask.
     pub fn has_remote(&self) -> bool {
         self.redis.is_some()

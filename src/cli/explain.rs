@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::{ConfigArgs, sharing};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Balance, Config, Environment};
 use crate::dialect::Format;
 use crate::error::Error;
 use crate::gateway::plan::{Plan, Routes};
+use crate::gateway::{status, traffic};
+use crate::provider::Provider;
 use crate::server::assemble;
+use crate::upstream::limit::Rule;
 
 /// What `explain` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -69,10 +73,11 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         let provider = &target.callee.provider;
         let endpoints: Vec<_> = Format::ALL
             .into_iter()
-            .filter(|format| provider.dialect.speaks(*format))
             .filter(|format| {
-                plan.target(*format)
-                    .is_ok_and(|first| std::sync::Arc::ptr_eq(first, target))
+                plan.candidates(*format).is_ok_and(|candidates| {
+                    let mut all = candidates.all.iter();
+                    all.any(|candidate| Arc::ptr_eq(&candidate.target, target))
+                })
             })
             .map(Format::as_str)
             .collect();
@@ -93,10 +98,10 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         writeln!(
             text,
             "     key       {}",
-            if provider.key.is_some() {
-                "the provider's own"
-            } else {
-                "the caller's, passed through"
+            match (&provider.key, target.callee.key) {
+                (Some(_), 1) if target.callee.others.is_empty() => "the provider's own".to_owned(),
+                (Some(_), number) => format!("the provider's own, number {number}"),
+                (None, _) => "the caller's, passed through".to_owned(),
             }
         )?;
         writeln!(
@@ -108,11 +113,13 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
             text,
             "     answers   {}",
             if endpoints.is_empty() {
-                "nothing: a target before it does".to_owned()
+                "nothing: no endpoint speaks its dialect, or its model is not the first one's"
+                    .to_owned()
             } else {
                 endpoints.join(", ")
             }
         )?;
+        writeln!(text, "     limit     {}", limit(provider))?;
         let pool = &provider.pool;
         writeln!(
             text,
@@ -120,13 +127,15 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
             pool.warm, pool.max_connections, pool.max_streams_per_connection, pool.idle_timeout
         )?;
     }
-    match plan.plain_target() {
-        Ok((target, format)) => writeln!(
-            text,
-            "  /generate    asks {} in {}",
-            target.callee.provider.name,
-            format.as_str()
-        )?,
+    match plan.plain_candidates() {
+        Ok(candidates) => {
+            let told: Vec<_> = candidates
+                .all
+                .iter()
+                .map(|it| format!("{} in {}", it.target.full_name, it.format.as_str()))
+                .collect();
+            writeln!(text, "  /generate    asks {}", told.join(", "))?;
+        }
         Err(error) => writeln!(text, "  /generate    {}", error.message())?,
     }
     let t = plan.timeouts;
@@ -157,19 +166,94 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
             false => "each call by itself",
         }
     )?;
+    writeln!(text, "  balance      {}", balance(plan))?;
+    write_tail(text, plan, config)
+}
+
+/// What is done against failures and stragglers.
+fn write_tail(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
+    let (retry, hedge) = (&config.retry, &config.hedge);
     writeln!(
         text,
-        "  attempts     1, and once more on a fresh connection where one died before anything of the answer came"
+        "  retries      at most {} calls upstream for one call (x-nowait-retries says otherwise); extra ones are at most {:.0} % \
+         of the calls to an upstream in 10 s, but always {}",
+        retry.attempts,
+        retry.budget * 100.0,
+        retry.floor
     )?;
-    if config
-        .models
-        .get(&plan.name)
-        .is_some_and(|model| model.targets.len() > 1)
-    {
-        writeln!(
-            text,
-            "  fallback     none in this version: the first target that speaks the caller's dialect answers"
-        )?;
+    writeln!(
+        text,
+        "               no connection, a reset, no first token in time: elsewhere at once; 408, 409, 429, 5xx: another target \
+         at once, else the same after what Retry-After says, or a back-off; other refusals: {}",
+        match config
+            .models
+            .get(&plan.name)
+            .map(|model| &model.fallback_on[..])
+        {
+            None | Some([]) => "never".to_owned(),
+            Some(on) => format!("another target after {}", fallbacks(on)),
+        }
+    )?;
+    writeln!(
+        text,
+        "  hedging      {}",
+        match plan.hedge {
+            config::Hedge::Off => "off, unless x-nowait-hedge asks for it".to_owned(),
+            when => format!(
+                "a second attempt when no content has come by {} (never before {:?} or, where it is measured, after {:?}), \
+                 for at most {:.0} % of the calls; not for calls with side effects, nor while the target is slow as a whole",
+                match when {
+                    config::Hedge::After(wait) => config::units::show_duration(wait),
+                    when => format!("the {} of recent times", status::hedge(when)),
+                },
+                hedge.min,
+                hedge.max,
+                hedge.budget * 100.0
+            ),
+        }
+    )
+}
+
+fn fallbacks(on: &[config::FallbackOn]) -> String {
+    let words: Vec<_> = on
+        .iter()
+        .map(|on| match on {
+            config::FallbackOn::ContextLength => "context_length".to_owned(),
+            config::FallbackOn::ContentPolicy => "content_policy".to_owned(),
+            config::FallbackOn::Status(status) => status.to_string(),
+        })
+        .collect();
+    words.join(", ")
+}
+
+/// Who of several is asked first.
+fn balance(plan: &Plan) -> String {
+    if plan.targets.len() == 1 {
+        return "none: there is one target".to_owned();
     }
-    writeln!(text, "  hedging      off")
+    let how = match plan.balance {
+        Balance::Order => "the first that is well, in the order above",
+        Balance::Latency => "of two drawn by lot the one that is quicker and less busy",
+        Balance::Weighted => "by weight",
+        Balance::LeastPending => "the one with the fewest calls under way",
+        Balance::Sticky => {
+            "the same for the same session (x-session-id), else for the same beginning of the prompt, unless it is busy"
+        }
+    };
+    format!(
+        "{}: {how}; targets that fail are left alone until they are well",
+        status::balance(plan.balance)
+    )
+}
+
+/// How many calls a provider gets at once.
+fn limit(provider: &Provider) -> String {
+    let queue = provider.queue;
+    match traffic::rule(provider) {
+        Rule::Fixed(calls) => format!("{calls} calls at once, {queue} wait for their turn"),
+        Rule::Aimd => format!("falls at 429 and 529 and recovers; {queue} wait for their turn"),
+        Rule::Gradient => {
+            format!("found out from its times to first token; {queue} wait for their turn")
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! here already because it was kept. What is done with it doesn't depend on
 //! which: a caller gets a shared answer by the same code as one of its own.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,20 +19,28 @@ use super::flight::{self, Head, Replay};
 use super::plan::Callee;
 use super::relay::{Form, Relay};
 use super::{Gateway, Instance};
+use crate::dialect::Format;
 use crate::error::Error;
 use crate::http1::{Fields, Name};
 use crate::upstream::Incoming;
+use crate::upstream::admission::Permit;
+use crate::upstream::standing::{End, Pending};
 
 /// A call that has begun to answer.
 pub(super) struct Asked {
     pub(super) status: StatusCode,
     pub(super) fields: Fields,
+    /// The form it is in. Of a raw call, which is not looked into, it says
+    /// nothing.
+    pub(super) format: Format,
     pub(super) body: Source,
     pub(super) limits: Limits,
     /// When it went upstream.
     pub(super) sent: Instant,
     /// When the head came.
     pub(super) came: Instant,
+    /// What it holds of its target until it ends.
+    pub(super) charge: Option<Box<Charge>>,
     pub(super) callee: Arc<Callee>,
     pub(super) instance: Arc<Instance>,
 }
@@ -49,10 +58,12 @@ impl Asked {
         Self {
             status: head.status,
             fields: head.fields.clone(),
+            format: head.format,
             body,
             limits: limits.of_reader(),
             sent,
             came: Instant::now(),
+            charge: None,
             callee: Arc::clone(callee),
             instance: Arc::clone(&gateway.instance),
         }
@@ -63,6 +74,37 @@ impl Asked {
             .get(Name::ContentType)
             .and_then(|value| value.get(.."text/event-stream".len()))
             .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    }
+
+    /// Begins to read its body as `form`, before it is known whether it will be
+    /// passed on at all.
+    pub(super) fn begin(mut self, form: Form) -> (Begun, Relay) {
+        let body = std::mem::replace(&mut self.body, Source::Kept(Bytes::new()));
+        let relay = Relay::new(
+            body,
+            form,
+            Arc::clone(&self.callee),
+            Arc::clone(&self.instance),
+            self.limits,
+            (self.sent, self.came),
+            false,
+        );
+        let ready = VecDeque::new();
+        (Begun { asked: self, ready }, relay)
+    }
+
+    /// Whether all of it is here.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.body, Source::Kept(_))
+    }
+
+    /// What of it has been read and not been passed on, if that is one piece.
+    pub(super) fn ready(&self) -> &[u8] {
+        match &self.body {
+            Source::Kept(bytes) => bytes,
+            Source::After(ready, _) => ready.front().map_or(&[], |bytes| bytes),
+            Source::Upstream(_) | Source::Replay(..) => &[],
+        }
     }
 
     /// Its body, to be passed on as `form`.
@@ -76,6 +118,64 @@ impl Asked {
             (self.sent, self.came),
             takes_trailers,
         )
+        .charged(self.charge)
+    }
+
+    /// The same, holding this until it ends; which it has, if it is all here.
+    pub(super) fn charged(mut self, charge: Option<Charge>, now: Instant) -> Self {
+        match (&self.body, charge) {
+            (Source::Kept(_), Some(charge)) => charge.end(now, End::Answered { tokens: None }),
+            (_, charge) => self.charge = charge.map(Box::new),
+        }
+        self
+    }
+}
+
+/// What an answer on its way holds of its target. Dropped, it is given back and
+/// says nothing: the caller has left.
+pub(super) struct Charge {
+    /// None for a raw call, of which nothing is known.
+    pub(super) pending: Option<Pending>,
+    pub(super) permit: Permit,
+}
+
+impl Charge {
+    /// The answer has ended.
+    pub(super) fn end(self, now: Instant, end: End) {
+        if let Some(pending) = self.pending {
+            pending.end(now, end);
+        }
+        drop(self.permit);
+    }
+}
+
+/// An answer some of which has been read.
+pub(super) struct Begun {
+    asked: Asked,
+    /// What has been read.
+    pub(super) ready: VecDeque<Bytes>,
+}
+
+impl Begun {
+    /// The answer, all of which was read.
+    pub(super) fn over(mut self) -> Asked {
+        let nothing = Source::Kept(Bytes::new());
+        self.asked.body = Source::After(self.ready, Box::new(nothing));
+        self.asked
+    }
+
+    /// The answer, which is this.
+    pub(super) fn whole(mut self, body: Bytes) -> Asked {
+        self.asked.body = Source::Kept(body);
+        self.asked
+    }
+
+    /// The answer, the rest of which `relay` was going to read.
+    pub(super) fn going_on(mut self, relay: Relay) -> Asked {
+        let (mut held, rest) = relay.stop();
+        self.ready.append(&mut held);
+        self.asked.body = Source::After(self.ready, Box::new(rest));
+        self.asked
     }
 }
 
@@ -87,6 +187,8 @@ pub enum Source {
     Replay(Bytes, Replay),
     /// It is all here.
     Kept(Bytes),
+    /// These pieces are here, the rest comes from there.
+    After(VecDeque<Bytes>, Box<Self>),
 }
 
 impl Source {
@@ -113,6 +215,12 @@ impl Source {
                 let whole = std::mem::take(bytes);
                 Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
             }
+            Self::After(ready, rest) => {
+                let Some(bytes) = ready.pop_front() else {
+                    return rest.poll_frame(cx, callee);
+                };
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -122,6 +230,7 @@ impl Source {
             Self::Upstream(body) => body.is_end_stream(),
             Self::Replay(..) => false,
             Self::Kept(bytes) => bytes.is_empty(),
+            Self::After(ready, rest) => ready.is_empty() && rest.is_end_stream(),
         }
     }
 }

@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use self::failure::FailureKind;
+use self::race::Why;
 use super::drain::Drain;
 use super::intake::Patience;
-use super::plan::Callee;
+use super::plan::{Callee, Target};
 use crate::config::Timeouts;
 use crate::dialect::{Finish, Usage};
 use crate::error::{Error, Kind};
@@ -43,6 +45,36 @@ pub struct Attempt {
     pub finish: Option<Finish>,
     /// The provider's own id of the answer's request.
     pub upstream_request_id: Option<Arc<str>>,
+    /// The race it was part of.
+    pub race: Raced,
+}
+
+impl Raced {
+    /// Notes an attempt that begins so long after the first.
+    pub(super) fn note(&mut self, why: Why, after: Duration) {
+        match why {
+            Why::First => {}
+            Why::Retry | Why::Fallback => self.retry = Some(after),
+            Why::Hedge => self.hedge = Some(after),
+        }
+    }
+}
+
+/// What is said of all the attempts of one call.
+#[derive(Clone, Debug, Default)]
+pub struct Raced {
+    /// Attempts that went upstream, hedges included.
+    pub calls: u32,
+    /// From the first attempt to the last one after a failure.
+    pub retry: Option<Duration>,
+    /// From the first attempt to the hedge.
+    pub hedge: Option<Duration>,
+    /// Trying again is in vain: it was done.
+    pub retries_spent: bool,
+    /// Whose answer it is, or whose refusal.
+    pub answered_by: Option<Arc<Target>>,
+    /// Who had the call too and was slower.
+    pub overtaken: Option<Arc<Target>>,
 }
 
 impl Attempt {
@@ -53,6 +85,21 @@ impl Attempt {
             waited: self.waited,
             ..other.clone()
         };
+    }
+
+    /// Takes over what one try of the race tells, which goes on.
+    pub(super) fn take(&mut self, theirs: Self) {
+        *self = Self {
+            cache: self.cache,
+            waited: self.waited,
+            race: std::mem::take(&mut self.race),
+            ..theirs
+        };
+    }
+
+    /// Calls made upstream, those that the pool had to send again included.
+    pub(super) fn calls(&self) -> u32 {
+        self.race.calls.max(1) - 1 + self.timing.sends.max(self.race.calls.min(1))
     }
 }
 
@@ -123,6 +170,13 @@ impl Limits {
             kind: Span::Shared,
             ..*self
         }
+    }
+
+    /// When an attempt that has not come to its commit point is of no use any
+    /// more: the whole call's time is over, or its caller's wait for a head.
+    pub fn answer_by(&self) -> Option<Instant> {
+        let head = self.patience.head.map(|head| self.started + head);
+        self.deadline().into_iter().chain(head).min()
     }
 
     /// Whether the call's time is over.
@@ -249,6 +303,21 @@ impl std::fmt::Display for Shown {
     }
 }
 
+/// A call that no head of an answer came for.
+#[derive(Clone, Debug)]
+pub struct Unanswered {
+    /// What happened.
+    pub kind: FailureKind,
+    /// What the caller is told, if this is the last word.
+    pub error: Error,
+}
+
+impl Unanswered {
+    fn new(kind: FailureKind, error: Error) -> Self {
+        Self { kind, error }
+    }
+}
+
 /// Sends a call that was `asked` for now, and waits for the head of its answer.
 pub async fn send(
     callee: &Callee,
@@ -257,7 +326,7 @@ pub async fn send(
     asked: Instant,
     drain: &Drain,
     attempt: &mut Attempt,
-) -> Result<Response, Error> {
+) -> Result<Response, Unanswered> {
     let bound = limits.head(asked);
     let waits = upstream::Limits {
         connect: limits.timeouts.connect,
@@ -268,7 +337,7 @@ pub async fn send(
         biased;
         outcome = sent => outcome.map_err(|fault| refused(&fault, callee, limits, bound)),
         () = until(bound.map(|(at, _)| at)) => Err(late(limits, bound, callee)),
-        () = drain.over() => Err(drained()),
+        () = drain.over() => Err(Unanswered::new(FailureKind::Deadline, drained())),
     };
     let heard = attempt.timing.head_at.filter(|_| outcome.is_ok());
     attempt.waited += heard.unwrap_or_else(Instant::now) - asked;
@@ -282,8 +351,14 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn late(limits: &Limits, bound: Option<(Instant, Bound)>, callee: &Callee) -> Error {
-    limits.passed(bound.map_or(Bound::Total, |(_, bound)| bound), callee)
+fn late(limits: &Limits, bound: Option<(Instant, Bound)>, callee: &Callee) -> Unanswered {
+    let bound = bound.map_or(Bound::Total, |(_, bound)| bound);
+    let kind = match bound {
+        Bound::FirstToken => FailureKind::FirstToken,
+        Bound::Idle => FailureKind::Broken,
+        Bound::Head | Bound::Total => FailureKind::Deadline,
+    };
+    Unanswered::new(kind, limits.passed(bound, callee))
 }
 
 /// The error of a call that was still open when the process had to end.
@@ -301,28 +376,29 @@ fn refused(
     callee: &Callee,
     limits: &Limits,
     bound: Option<(Instant, Bound)>,
-) -> Error {
-    let kind = match fault.kind() {
-        FaultKind::Resolve
-        | FaultKind::Connect
-        | FaultKind::Tls
-        | FaultKind::Proxy
-        | FaultKind::Reset
-        | FaultKind::Protocol => Kind::UpstreamUnreachable,
-        FaultKind::Body => Kind::UpstreamProtocol,
-        FaultKind::ConnectTimeout => Kind::Timeout,
+) -> Unanswered {
+    let (failure, kind) = match fault.kind() {
+        FaultKind::Resolve | FaultKind::Connect | FaultKind::Tls | FaultKind::Proxy => {
+            (FailureKind::Connect, Kind::UpstreamUnreachable)
+        }
+        FaultKind::Reset => (FailureKind::Reset, Kind::UpstreamUnreachable),
+        FaultKind::Protocol => (FailureKind::Protocol, Kind::UpstreamUnreachable),
+        FaultKind::Body => (FailureKind::Protocol, Kind::UpstreamProtocol),
+        FaultKind::ConnectTimeout => (FailureKind::Connect, Kind::Timeout),
         FaultKind::Deadline => return late(limits, bound, callee),
-        FaultKind::Busy => Kind::Overloaded,
-        FaultKind::RequestBody => Kind::InvalidRequest,
+        FaultKind::Busy => (FailureKind::Busy, Kind::Overloaded),
+        // The caller's own body: no other target would get a better one.
+        FaultKind::RequestBody => (FailureKind::Deadline, Kind::InvalidRequest),
     };
     let mut message = String::new();
     // Writing to a String does not fail.
     let _ = write!(message, "{}: {}", callee.provider.name, fault.message());
     let error = Error::new(kind, message).because(fault.to_string());
-    match kind {
+    let error = match kind {
         Kind::Overloaded => error.retry_after(Duration::from_secs(1)),
         _ => error,
-    }
+    };
+    Unanswered::new(failure, error)
 }
 
 /// What a caller is told of an answer that broke off.

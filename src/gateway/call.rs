@@ -8,25 +8,24 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
-use super::draft::Draft;
+use super::course::Course;
+use super::draft::{Given, Words};
 use super::encoding::Coding;
 use super::events::Events;
-use super::headers::{self, Passage};
+use super::headers;
 use super::ledger::Ledger;
-use super::plan::{Plan, Target};
+use super::plan::{Candidates, Plan};
 use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::share::{Call, Wants};
 use super::terms::Asking;
 use super::{Asked, Caller, Gateway};
 use crate::cache::Form as Kept;
-use crate::config::{Share, Timeouts};
-use crate::dialect::peek::{self, Peek, peek};
+use crate::config::Share;
+use crate::dialect::peek::{Peek, peek};
 use crate::dialect::{Format, answer};
-use crate::error::{Error, Kind};
-use crate::http1::{Fields, Name};
+use crate::error::Error;
 use crate::provider::StreamUsage;
-use crate::upstream;
 
 /// Answers a call whose model decides who is asked, or one addressed to
 /// `provider` by its path.
@@ -44,14 +43,10 @@ pub(super) async fn answer(
         None => Route::by_model(gateway, &caller, format, &peek)?,
         Some(name) => Route::by_path(gateway, &caller, format, name, &peek)?,
     };
-    let target = &route.target;
-    ledger.aim(target);
+    let lead = route.candidates.lead();
+    ledger.aim(&lead.target);
     ledger.streamed = peek.stream && format.streams();
 
-    let asks_usage = ledger.streamed
-        && format == Format::Chat
-        && !peek.include_usage
-        && target.callee.provider.stream_usage == StreamUsage::Ask;
     let wants = Wants {
         form: match ledger.streamed {
             true => Kept::Stream,
@@ -59,28 +54,23 @@ pub(super) async fn answer(
         },
         usage: peek.include_usage,
     };
+    let given = Given {
+        tells_no_usage: ledger.streamed && !peek.include_usage,
+        renames: route.renames,
+        peek,
+        body,
+    };
     let asking = Asking {
         format,
-        target,
+        candidates: &route.candidates,
         query: caller.query.as_deref(),
-        body: &body,
+        body: &given.body,
         share: route.share,
-        tells_usage: wants.tells_usage(format) || asks_usage,
+        tells_usage: wants.tells_usage(format) || given.asks_usage(lead),
     };
     let terms = asking.terms(gateway, &caller);
-    let sent = if asks_usage {
-        peek::ask_usage(&body, &peek, route.rename.then_some(&target.model)).into()
-    } else {
-        match &peek.model {
-            Some(field) if route.rename => {
-                let pieces = peek::splice(&body, field.span.clone(), &target.model);
-                upstream::Body::Spliced(Box::new(pieces))
-            }
-            _ => body.clone().into(),
-        }
-    };
     let inputs = match format {
-        Format::Embeddings => asking.inputs(gateway, &caller, &sent, terms.is_some()),
+        Format::Embeddings => asking.inputs(gateway, &caller, &given.to(lead), terms.is_some()),
         _ => None,
     };
     let span = if ledger.streamed {
@@ -88,24 +78,31 @@ pub(super) async fn answer(
     } else {
         Span::Whole
     };
-    let call = Call {
+    let tells_usage = wants.tells_usage(format);
+    let words = Words::Given(given);
+    let course = Course::new(
         gateway,
-        target,
-        format,
+        &route.plan,
+        route.candidates,
+        &caller,
+        words,
+        ledger,
+    );
+    let call = Call {
+        course: Arc::new(course),
         directives: caller.directives,
         wants,
-        limits: Limits::new(ledger.started, route.timeouts, caller.patience, span),
+        limits: Limits::new(ledger.started, route.plan.timeouts, caller.patience, span),
     };
     ledger.planned(Instant::now());
-    let draft = Draft {
-        caller: Arc::clone(&caller),
-        format,
-        passage: Passage::Watched,
-        request_id: Arc::clone(&ledger.request_id),
-    };
-    let asked = call.begin(terms, inputs, draft, sent, ledger).await?;
+    let asked = call.begin(terms, inputs, ledger).await?;
+    ledger.answered();
     if ledger.streamed && asked.is_event_stream() && asked.status.is_success() {
-        let hide_usage = asks_usage || (ledger.shared.is_anothers() && !wants.tells_usage(format));
+        // What the caller has not asked for was asked for in its stead, or for
+        // somebody else.
+        let is_extra =
+            asked.callee.provider.stream_usage == StreamUsage::Ask || ledger.shared.is_anothers();
+        let hide_usage = is_extra && !tells_usage;
         return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
     }
     ledger.streamed = false;
@@ -114,12 +111,12 @@ pub(super) async fn answer(
 
 /// Where a call goes.
 struct Route {
-    target: Arc<Target>,
-    timeouts: Timeouts,
+    plan: Arc<Plan>,
+    candidates: Arc<Candidates>,
     /// Which of its calls may share an answer.
     share: Share,
-    /// The provider calls the model something else than the caller does.
-    rename: bool,
+    /// The model goes by the name that the provider has for it.
+    renames: bool,
 }
 
 impl Route {
@@ -136,13 +133,13 @@ impl Route {
             );
         };
         let plan: Arc<Plan> = gateway.routes.plan(&field.value)?;
-        let target = Arc::clone(plan.target(format)?);
-        caller.tenant.may_use(&field.value, &target.full_name)?;
+        let candidates = plan.candidates(format)?;
+        let candidates = candidates.allowed(&caller.tenant, &field.value)?;
         Ok(Self {
-            rename: target.model != field.value,
-            timeouts: plan.timeouts,
+            candidates,
             share: plan.share.unwrap_or(gateway.config.cache.share),
-            target,
+            renames: true,
+            plan,
         })
     }
 
@@ -165,13 +162,14 @@ impl Route {
             .model
             .as_ref()
             .map_or("unnamed", |field| field.value.as_str());
-        let target = gateway.routes.target_of(callee, model)?;
-        caller.tenant.may_use(model, &target.full_name)?;
+        let plan = gateway.routes.plan_of(callee, model)?;
+        let candidates = plan.candidates(format)?;
+        let candidates = candidates.allowed(&caller.tenant, model)?;
         Ok(Self {
-            rename: false,
-            timeouts: gateway.routes.timeouts(),
+            candidates,
             share: gateway.config.cache.share,
-            target,
+            renames: false,
+            plan,
         })
     }
 }
@@ -208,7 +206,6 @@ const WHOLE_MAX: usize = 1 << 20;
 async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
     let status = asked.status;
     let fields = std::mem::take(&mut asked.fields);
-    let callee = Arc::clone(&asked.callee);
     let mut relay = asked.relay(Form::Raw, false);
     let is_read = status == StatusCode::OK && matches!(Coding::of(&fields), Ok(Coding::Identity));
     let Some(body) = relay.collect(WHOLE_MAX, &mut ledger.attempt).await? else {
@@ -222,9 +219,6 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
         });
     };
     if is_read {
-        if !looks_like_json(&body) {
-            return Err(not_json(&callee.provider.name, &fields));
-        }
         (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
     }
     Ok(Answered {
@@ -232,22 +226,4 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
         fields,
         body: Body::Whole(body),
     })
-}
-
-/// Every answer of these endpoints is a JSON object. A login page or a proxy's
-/// own words with status 200 are nobody's answer, nor is half of one. What is
-/// between the braces is the provider's word and is not read again.
-fn looks_like_json(body: &[u8]) -> bool {
-    let body = body.trim_ascii();
-    body.first() == Some(&b'{') && body.last() == Some(&b'}')
-}
-
-fn not_json(provider: &str, fields: &Fields) -> Error {
-    let what = fields.text(Name::ContentType).unwrap_or("untyped");
-    Error::new(
-        Kind::UpstreamProtocol,
-        format!(
-            "{provider} answered 200 with a body ({what}) that is not a JSON object: does its base_url lead to an LLM API?"
-        ),
-    )
 }

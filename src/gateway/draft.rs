@@ -6,40 +6,152 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Method;
 
 use super::Caller;
 use super::Instance;
+use super::generate;
 use super::headers::{self, Passage};
-use super::plan::Callee;
+use super::manner;
+use super::plan::Candidate;
 use crate::dialect::Format;
+use crate::dialect::peek::{self, Peek};
+use crate::dialect::prefix::prefix;
+use crate::dialect::sharing::nature;
+use crate::provider::StreamUsage;
 use crate::upstream::{Body, Request};
 
-/// A call in a wire form, without its address and its body.
+/// A call without its address.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     /// Who asks, and what it sent along.
     pub(super) caller: Arc<Caller>,
-    pub(super) format: Format,
-    /// [`Passage::Watched`] for the caller's own words, [`Passage::Own`] for
-    /// nowait's in its stead.
-    pub(super) passage: Passage,
     pub(super) request_id: Arc<str>,
+    pub(super) words: Words,
+}
+
+/// What it says.
+#[derive(Clone, Debug)]
+pub(super) enum Words {
+    /// What the caller has said.
+    Given(Given),
+    /// A prompt, to be put into the words of whoever is asked.
+    Prompt {
+        ask: Arc<generate::Ask>,
+        stream: bool,
+    },
+}
+
+/// A body of the caller's own, or one put together from several callers'.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) body: Bytes,
+    pub(super) peek: Peek,
+    /// Its model goes by the name that whoever is asked has for it.
+    pub(super) renames: bool,
+    /// It is a stream whose caller has not asked what it takes.
+    pub(super) tells_no_usage: bool,
+}
+
+impl Given {
+    /// The body for that target: the caller's own, but for the model's name.
+    pub(super) fn to(&self, candidate: &Candidate) -> Body {
+        let target = &candidate.target;
+        let renamed = self
+            .peek
+            .model
+            .as_ref()
+            .filter(|field| self.renames && field.value != target.model);
+        if self.asks_usage(candidate) {
+            let name = renamed.map(|_| target.model.as_str());
+            return peek::ask_usage(&self.body, &self.peek, name).into();
+        }
+        match renamed {
+            Some(field) => {
+                let pieces = peek::splice(&self.body, field.span.clone(), &target.model);
+                Body::Spliced(Box::new(pieces))
+            }
+            None => self.body.clone().into(),
+        }
+    }
+
+    /// Whether that target is asked for the usage its caller has not asked for.
+    pub(super) fn asks_usage(&self, candidate: &Candidate) -> bool {
+        self.tells_no_usage
+            && candidate.format == Format::Chat
+            && candidate.target.callee.provider.stream_usage == StreamUsage::Ask
+    }
 }
 
 impl Draft {
-    /// The call to `callee`, with `body`.
-    pub(super) fn to(&self, callee: &Callee, body: Body, instance: &Instance) -> Request {
-        let query = match self.passage {
-            Passage::Own(_) => None,
-            Passage::Watched | Passage::Raw => self.caller.query.as_deref(),
-        };
+    /// The call to that target.
+    pub(super) fn to(&self, candidate: &Candidate, instance: &Instance) -> Request {
         let (caller, id) = (&self.caller, &self.request_id);
+        let (target, format) = (&candidate.target, candidate.format);
+        let (query, passage, body) = match &self.words {
+            Words::Given(given) => {
+                let query = caller.query.as_deref();
+                (query, Passage::Watched, given.to(candidate))
+            }
+            Words::Prompt { ask, stream } => {
+                let (body, _) = generate::body_of(ask, target, format, *stream);
+                (None, Passage::Own(format.dialect()), body.into())
+            }
+        };
         Request {
             method: Method::POST,
-            target: callee.path(self.format, query),
-            fields: headers::outgoing(caller, callee, self.passage, instance, id),
+            target: target.callee.path(format, query),
+            fields: headers::outgoing(caller, &target.callee, passage, instance, id),
             body,
+        }
+    }
+
+    /// The same with another body, which is written for whoever is asked.
+    pub(super) fn with_body(&self, body: Bytes) -> Self {
+        Self {
+            caller: Arc::clone(&self.caller),
+            request_id: Arc::clone(&self.request_id),
+            words: Words::Given(Given {
+                body,
+                peek: Peek::default(),
+                renames: false,
+                tells_no_usage: false,
+            }),
+        }
+    }
+
+    /// Whether making the call twice is the same as once, but for the cost: the
+    /// provider does nothing beside answering.
+    pub(super) fn may_repeat(&self, candidate: &Candidate) -> bool {
+        match &self.words {
+            Words::Given(given) => simdutf8::basic::from_utf8(&given.body).is_ok_and(|body| {
+                nature(candidate.format, &candidate.target.model, body)
+                    .private
+                    .is_none()
+            }),
+            Words::Prompt { .. } => true,
+        }
+    }
+
+    /// A hash of the beginning that later calls of the same conversation have
+    /// too.
+    pub(super) fn prefix(&self, format: Format) -> Option<u64> {
+        match &self.words {
+            Words::Given(given) => {
+                let body = simdutf8::basic::from_utf8(&given.body).ok()?;
+                let parts = prefix(format, body);
+                (!parts.is_empty()).then(|| manner::hash(&parts.concat()))
+            }
+            Words::Prompt { .. } => None,
+        }
+    }
+
+    /// Bytes of what is said.
+    pub(super) fn size(&self) -> u64 {
+        match &self.words {
+            Words::Given(given) => given.body.len() as u64,
+            Words::Prompt { ask, .. } => ask.size(),
         }
     }
 }

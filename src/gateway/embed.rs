@@ -17,9 +17,8 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::attempt::{Attempt, Limits};
-use super::draft::Draft;
+use super::course::Course;
 use super::flight::{self, Head, Kept};
-use super::plan::Target;
 use super::relay::Form;
 use crate::batch::embeddings::{self as batch, Batches, Failure, Got};
 use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
@@ -184,7 +183,7 @@ impl Inputs {
         wanted: Option<Wanted>,
     ) -> Result<(Head, Bytes), Refused> {
         if let Some(wanted) = &wanted
-            && let Some(answer) = self.look_further(&means.gateway, wanted).await
+            && let Some(answer) = self.look_further(&means.course.gateway, wanted).await
         {
             return Ok(answer);
         }
@@ -198,10 +197,17 @@ impl Inputs {
         let Some(missing) = missing else {
             return self.answer().ok_or_else(|| lost("it was dropped"));
         };
-        let limits = &errand.target.callee.provider.embeddings;
+        let limits = &errand
+            .course
+            .candidates
+            .lead()
+            .target
+            .callee
+            .provider
+            .embeddings;
         let limits = batch::Limits::within(limits.inputs, limits.tokens);
-        let gathering = errand.gateway.instance.gathering.clone();
-        let gateway = Arc::clone(&errand.gateway);
+        let gathering = errand.course.gateway.instance.gathering.clone();
+        let gateway = Arc::clone(&errand.course.gateway);
         let weights: Vec<u64> = missing.weights().collect();
         let is_all = missing.len() == self.ask.len() && missing.is_whole();
         let began = Instant::now();
@@ -299,10 +305,8 @@ fn failed(error: Error, attempt: Attempt) -> Refused {
 
 /// What calls for embeddings are made with.
 pub(super) struct Means {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) target: Arc<Target>,
     /// The call, but for its body.
-    pub(super) draft: Draft,
+    pub(super) course: Arc<Course>,
     pub(super) limits: Limits,
 }
 
@@ -313,14 +317,12 @@ impl Means {
     fn send(self: Arc<Self>, body: Bytes) -> Sent {
         Box::pin(async move {
             let mut attempt = Attempt::default();
-            let callee = &self.target.callee;
-            let (gateway, id) = (&self.gateway, &self.draft.request_id);
-            let request = self.draft.to(callee, body.into(), &gateway.instance);
-            let asking = gateway.ask(callee, request, self.limits, id, &mut attempt);
-            let asked = match asking.await {
+            let course = self.course.with_body(body);
+            let asked = match course.run(&self.limits, &mut attempt).await {
                 Ok(asked) => asked,
                 Err(error) => return Err(Failure::Failed(failed(error, attempt))),
             };
+            let callee = Arc::clone(&asked.callee);
             let (status, fields, sent) = (asked.status, asked.fields.clone(), asked.sent);
             let mut relay = asked.relay(Form::Raw, false);
             let body = match relay.collect(ANSWER_MAX, &mut attempt).await {

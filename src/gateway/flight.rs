@@ -19,11 +19,10 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::asked::Asked;
 use super::attempt::{Attempt, Limits};
-use super::draft::Draft;
+use super::course::Course;
 use super::embed::{Inputs, Means, Refused};
 use super::encoding::Coding;
 use super::events::Events;
-use super::plan::Target;
 use super::relay::{Form, Relay, Step};
 use super::share::Wants;
 use crate::cache::recording::{self, Broken};
@@ -32,7 +31,6 @@ use crate::cache::{Key, Store, flights};
 use crate::dialect::{Ending, Finish, Format, Usage, answer, fold, unfold};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
-use crate::upstream::Body;
 
 /// The calls under way that others may join.
 pub(super) type Flights = flights::Flights<Key, Head, Failure>;
@@ -47,6 +45,8 @@ pub struct Head {
     pub(super) status: StatusCode,
     /// The provider's, as the caller gets them.
     pub(super) fields: Fields,
+    /// The wire form of the body.
+    pub(super) format: Format,
     /// Whether the body is events or one object.
     pub(super) form: stored::Form,
     /// How the call went until now.
@@ -55,6 +55,8 @@ pub struct Head {
     pub(super) sent: Instant,
     /// It was kept by another replica; nobody was asked.
     pub(super) kept: Option<Kept>,
+    /// Whose answer it was.
+    pub(super) kept_of: Option<Arc<Label>>,
     /// Whether it is going to be kept, if it ends well.
     pub(super) keeps: bool,
     /// It travelled in another caller's call upstream.
@@ -101,16 +103,18 @@ impl Head {
         Self {
             status: StatusCode::OK,
             fields,
+            format: hit.stored.format,
             form: hit.stored.form,
             attempt: Attempt::default(),
             sent: Instant::now(),
             kept: Some(Kept::of(hit)),
+            kept_of: Some(Arc::clone(&hit.stored.label)),
             keeps: false,
             is_joined: false,
         }
     }
 
-    /// That of an answer in one piece which has just come.
+    /// That of vectors which have just come.
     pub(super) fn whole(
         status: StatusCode,
         fields: Fields,
@@ -120,10 +124,12 @@ impl Head {
         Self {
             status,
             fields,
+            format: Format::Embeddings,
             form: stored::Form::Whole,
             attempt,
             sent,
             kept: None,
+            kept_of: None,
             keeps: false,
             is_joined: false,
         }
@@ -196,18 +202,15 @@ impl Keys {
 
 /// What is to be asked.
 pub(super) enum Cargo {
-    /// The call's own body.
-    Call(Body),
-    /// Inputs to embed, and the body they were in.
-    Inputs(Box<Inputs>, Body),
+    /// The call itself.
+    Call,
+    /// Inputs to embed.
+    Inputs(Box<Inputs>),
 }
 
 /// One call to be made for several.
 pub(super) struct Errand {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) target: Arc<Target>,
-    pub(super) format: Format,
-    pub(super) draft: Draft,
+    pub(super) course: Arc<Course>,
     pub(super) cargo: Cargo,
     pub(super) limits: Limits,
     pub(super) keys: Keys,
@@ -222,15 +225,9 @@ pub(super) struct Errand {
 impl Errand {
     /// Runs it to its end, or until nobody reads any more.
     pub(super) async fn run(self, mut flight: Flight) {
-        let (body, inputs) = match self.cargo {
-            Cargo::Call(body) => (body, None),
-            Cargo::Inputs(inputs, body) => (body, Some(inputs)),
-        };
-        if let Some(inputs) = inputs {
+        if let Cargo::Inputs(inputs) = self.cargo {
             let means = Means {
-                gateway: self.gateway,
-                target: self.target,
-                draft: self.draft,
+                course: self.course,
                 limits: self.limits,
             };
             let embedding = inputs.embed(means, self.wanted);
@@ -246,7 +243,7 @@ impl Errand {
             flight.complete();
             return;
         }
-        let store = Arc::clone(&self.gateway.cache);
+        let store = Arc::clone(&self.course.gateway.cache);
         if let Some(wanted) = &self.wanted {
             // The flight before this one may have ended since it was missed.
             let mut found = store.look_again(&self.keys.own, wanted);
@@ -262,7 +259,7 @@ impl Errand {
                 let stored = &hit.stored;
                 self.wants.form == stored.form
                     || stored.form == stored::Form::Stream
-                    || unfold(self.format, stored.body(), self.wants.usage).is_some()
+                    || unfold(stored.format, stored.body(), self.wants.usage).is_some()
             };
             if let Some(hit) = found.filter(fits) {
                 flight.head(Head::kept(&hit));
@@ -272,15 +269,7 @@ impl Errand {
             }
         }
         let mut attempt = Attempt::default();
-        let callee = &self.target.callee;
-        let request = self.draft.to(callee, body, &self.gateway.instance);
-        let asking = self.gateway.ask(
-            &self.target.callee,
-            request,
-            self.limits,
-            &self.draft.request_id,
-            &mut attempt,
-        );
+        let asking = self.course.run(&self.limits, &mut attempt);
         let asked = match unless_deserted(&flight, asking).await {
             None => return,
             Some(Err(error)) => {
@@ -291,12 +280,14 @@ impl Errand {
             }
             Some(Ok(asked)) => asked,
         };
+        let answered_by = attempt.race.answered_by.as_ref();
+        let label = answered_by.map(|target| target.label(&self.label.tenant));
         let answering = Answering {
             began: asked.sent,
             keys: self.keys,
-            label: self.label,
-            format: self.format,
-            gateway: self.gateway,
+            label: label.unwrap_or(self.label),
+            format: asked.format,
+            gateway: Arc::clone(&self.course.gateway),
             attempt,
         };
         answering.record(asked, &mut flight).await;
@@ -329,10 +320,12 @@ impl Answering {
         flight.head(Head {
             status,
             fields,
+            format: self.format,
             form,
             attempt: self.attempt.clone(),
             sent: asked.sent,
             kept: None,
+            kept_of: None,
             keeps: is_read,
             is_joined: false,
         });

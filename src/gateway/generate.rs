@@ -14,10 +14,11 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
-use super::draft::Draft;
+use super::course::Course;
+use super::draft::Words;
 use super::encoding::Coding;
 use super::endpoint::{Flavour, percent_decode};
-use super::headers::{self, Passage};
+use super::headers;
 use super::intake::Patience;
 use super::ledger::Ledger;
 use super::plain::{Names, Plain, Shape, Told};
@@ -86,6 +87,12 @@ impl Ask {
             return Err(missing(&format!("{at}prompt")));
         }
         Ok(ask)
+    }
+
+    /// Bytes of what is said.
+    pub(super) fn size(&self) -> u64 {
+        let system = self.system.as_deref().unwrap_or_default();
+        (self.prompt.len() + system.len()) as u64
     }
 
     /// The fields that are not of this endpoint, for whoever names them in
@@ -248,7 +255,7 @@ pub(super) async fn answer(
     shape: Shape,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let ask = ask.with_defaults(flavour, gateway);
+    let mut ask = ask.with_defaults(flavour, gateway);
     let Some(name) = ask.model.as_deref() else {
         return Err(Error::invalid(
             "model is missing, and no provider here has a usual one: set [generate] model",
@@ -256,9 +263,10 @@ pub(super) async fn answer(
         .param("model"));
     };
     let plan = gateway.routes.plan(name)?;
-    let (target, format) = plan.plain_target()?;
-    caller.tenant.may_use(name, &target.full_name)?;
-    ledger.aim(target);
+    let candidates = plan.plain_candidates()?;
+    let candidates = candidates.allowed(&caller.tenant, name)?;
+    let lead = candidates.lead().clone();
+    ledger.aim(&lead.target);
     ledger.streamed = shape != Shape::Whole;
 
     let patience = Patience {
@@ -281,32 +289,44 @@ pub(super) async fn answer(
         },
         usage: true,
     };
-    let (body, mut dropped) = body_of(&ask, target, format, ledger.streamed);
+    let (body, mut dropped) = body_of(&ask, &lead.target, lead.format, ledger.streamed);
     let asking = Asking {
-        format,
-        target,
+        format: lead.format,
+        candidates: &candidates,
         query: None,
         body: &body,
         share: plan.share.unwrap_or(gateway.config.generate.share),
         tells_usage: true,
     };
     let terms = asking.terms(gateway, caller);
-    let call = Call {
+    let unknown = ask.take_unknown();
+    let ask = Arc::new(ask);
+    let words = Words::Prompt {
+        ask: Arc::clone(&ask),
+        stream: ledger.streamed,
+    };
+    let course = Course::new(
         gateway,
-        target,
-        format,
+        &plan,
+        Arc::clone(&candidates),
+        caller,
+        words,
+        ledger,
+    );
+    let call = Call {
+        course: Arc::new(course),
         directives: caller.directives,
         wants,
         limits,
     };
     ledger.planned(Instant::now());
-    let draft = Draft {
-        caller: Arc::clone(caller),
-        format,
-        passage: Passage::Own(format.dialect()),
-        request_id: Arc::clone(&ledger.request_id),
-    };
-    let asked = call.begin(terms, None, draft, body.into(), ledger).await?;
+    let asked = call.begin(terms, None, ledger).await?;
+    ledger.answered();
+    let target = &ledger.target.clone().unwrap_or(lead.target);
+    let format = asked.format;
+    if format != lead.format {
+        dropped = body_of(&ask, target, format, ledger.streamed).1;
+    }
     let mut answered = if !asked.status.is_success() {
         refused(asked, target, ledger).await?
     } else if ledger.streamed {
@@ -314,13 +334,18 @@ pub(super) async fn answer(
     } else {
         whole(asked, target, format, ledger).await?
     };
-    dropped.extend(ask.unknown);
+    dropped.extend(unknown);
     headers::dropped(&mut answered.fields, &dropped);
     Ok(answered)
 }
 
 /// The body of the call upstream, and the fields its format has no place for.
-fn body_of(ask: &Ask, target: &Target, format: Format, streamed: bool) -> (Bytes, Vec<String>) {
+pub(super) fn body_of(
+    ask: &Ask,
+    target: &Target,
+    format: Format,
+    streamed: bool,
+) -> (Bytes, Vec<String>) {
     let prompt = Prompt {
         model: &target.model,
         prompt: &ask.prompt,

@@ -51,9 +51,12 @@ const STAYS: NameSet = OF_ONE_HOP.or(NameSet::of(&[
     Name::XNowaitCache,
     Name::XNowaitCacheKey,
     Name::XNowaitDropped,
+    Name::XNowaitHedge,
     Name::XNowaitModel,
     Name::XNowaitOther,
+    Name::XNowaitPriority,
     Name::XNowaitProvider,
+    Name::XNowaitRetries,
     Name::XNowaitSimulated,
     Name::XNowaitTags,
     Name::XNowaitTimeout,
@@ -186,6 +189,9 @@ pub(super) fn reply(fields: &mut Fields, ledger: &Ledger, instance: &Instance) {
     if ledger.attempts() > 0 || ledger.shared.is_anothers() {
         let mut digits = itoa::Buffer::new();
         fields.set(Name::XNowaitAttempts, digits.format(ledger.attempts()));
+    }
+    if ledger.attempt.race.retries_spent {
+        fields.set(Name::XShouldRetry, "false");
     }
 }
 

@@ -307,7 +307,19 @@ impl Ledger {
 
     /// Calls made upstream so far.
     pub fn attempts(&self) -> u32 {
-        self.attempt.timing.sends
+        self.attempt.calls()
+    }
+
+    /// Notes who has answered, where that is not who was thought of first.
+    pub fn answered(&mut self) {
+        if let Some(by) = self.attempt.race.answered_by.clone()
+            && !self
+                .target
+                .as_ref()
+                .is_some_and(|target| Arc::ptr_eq(target, &by))
+        {
+            self.aim(&by);
+        }
     }
 
     /// The waterfall until the reply's head, as a `Server-Timing` value.
@@ -317,6 +329,8 @@ impl Ledger {
         line.phase("plan", Some(self.plan).filter(|plan| !plan.is_zero()));
         line.phase("cache", self.looking());
         line.phase("queue", self.attempt.timing.queue);
+        line.phase("retry", self.attempt.race.retry);
+        line.phase("hedge", self.attempt.race.hedge);
         line.phase("dns", self.attempt.timing.dns);
         line.phase("connect", self.attempt.timing.connect);
         line.phase("tls", self.attempt.timing.tls);
@@ -388,6 +402,10 @@ impl Ledger {
                 if let Some(usage) = usage.filter(|_| !self.shared.is_anothers()) {
                     calls.input.observe(usage.input as f64);
                     calls.output.observe(usage.output as f64);
+                    if let Some(target) = &self.attempt.race.overtaken {
+                        let counts = &target.callee.traffic.counts;
+                        counts.wasted.inc_by(usage.input);
+                    }
                 }
             }
         }
@@ -450,6 +468,8 @@ impl Ledger {
             ),
             (name!("cache_ms"), self.looking()),
             (name!("queue_ms"), self.attempt.timing.queue),
+            (name!("retry_ms"), self.attempt.race.retry),
+            (name!("hedge_ms"), self.attempt.race.hedge),
             (name!("dns_ms"), self.attempt.timing.dns),
             (name!("connect_ms"), self.attempt.timing.connect),
             (name!("tls_ms"), self.attempt.timing.tls),

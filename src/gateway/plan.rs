@@ -9,23 +9,37 @@ use std::sync::{Arc, OnceLock};
 
 use http::uri::PathAndQuery;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
+use super::attempt::failure::FailureKind;
+use super::attempt::policy::Fallbacks;
+use super::auth::Tenant;
+use super::manner;
+use super::traffic::Traffic;
 use crate::cache::Label;
-use crate::config::{Config, Share, Timeouts, nearest};
+use crate::config::{Balance, Config, FallbackOn, Hedge, Share, Timeouts, nearest};
 use crate::dialect::{Dialect, Format};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name};
 use crate::metrics::{Calls, Metrics, Operation};
 use crate::provider::{Auth, Provider, family};
 use crate::upstream::Upstream;
+use crate::upstream::balance::{Policy, Weighted};
+use crate::upstream::standing::Standing;
 
 /// A provider that can be called: who it is, and the way there.
 #[derive(Debug)]
 pub struct Callee {
     /// Who it is.
     pub provider: Arc<Provider>,
+    /// Which of its keys it is asked with, counted from 1.
+    pub key: usize,
+    /// The same provider with its other keys.
+    pub others: Vec<Arc<Self>>,
     /// Its connections.
     pub upstream: Arc<Upstream>,
+    /// What is known of the calls made with this key.
+    pub traffic: Arc<Traffic>,
     /// Where it is, for telling one server of that name from another.
     pub base_url: String,
     /// What every call to it carries: its own key, and the operator's extra
@@ -38,8 +52,38 @@ pub struct Callee {
 }
 
 impl Callee {
-    /// Makes the constant parts of its requests once.
-    pub fn new(provider: Arc<Provider>, upstream: Arc<Upstream>) -> Self {
+    /// Makes the constant parts of its requests once, for each of its keys.
+    /// `traffic` is that of the key of this number.
+    pub fn new(
+        provider: Arc<Provider>,
+        upstream: Arc<Upstream>,
+        traffic: impl Fn(usize) -> Arc<Traffic>,
+    ) -> Self {
+        let others = provider.more_keys.iter().zip(2..).map(|(key, number)| {
+            let provider = Provider {
+                key: Some(key.clone()),
+                ..Provider::clone(&provider)
+            };
+            Arc::new(Self::with_key(
+                Arc::new(provider),
+                Arc::clone(&upstream),
+                traffic(number),
+                number,
+            ))
+        });
+        let others = others.collect();
+        Self {
+            others,
+            ..Self::with_key(provider, upstream, traffic(1), 1)
+        }
+    }
+
+    fn with_key(
+        provider: Arc<Provider>,
+        upstream: Arc<Upstream>,
+        traffic: Arc<Traffic>,
+        key: usize,
+    ) -> Self {
         let paths = Format::ALL
             .iter()
             .map(|format| {
@@ -59,8 +103,28 @@ impl Callee {
             headers: own_headers(&provider),
             key_query: key_query(&provider),
             provider,
+            key,
+            others: Vec::new(),
             upstream,
+            traffic,
             paths,
+        }
+    }
+
+    /// It and the same with its other keys.
+    pub fn with_each_key(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// The same with its key of that number.
+    pub fn with_key_number(self: &Arc<Self>, key: usize) -> Option<&Arc<Self>> {
+        self.with_each_key().nth(key - 1)
+    }
+
+    /// Sets the gauges of its limits and targets.
+    pub fn count(self: &Arc<Self>, now: Instant) {
+        for callee in self.with_each_key() {
+            callee.traffic.count(now);
         }
     }
 
@@ -153,6 +217,10 @@ pub struct Target {
     pub shown: String,
     /// `provider/model`, the name that always works.
     pub full_name: String,
+    /// How it does.
+    pub standing: Arc<Standing>,
+    /// A hash of that name.
+    pub id: u64,
     /// The name in the metrics: the model's, or `other` past the bound.
     label: String,
     /// What its answers are kept as, by tenant.
@@ -183,11 +251,14 @@ const fn operation(endpoint: &'static str, operation: &'static str) -> Operation
 
 impl Target {
     fn new(callee: &Arc<Callee>, model: &str, labelled: bool) -> Self {
+        let full_name = format!("{}/{model}", callee.provider.name);
         Self {
             callee: Arc::clone(callee),
             model: model.to_owned(),
             shown: visible(model),
-            full_name: format!("{}/{model}", callee.provider.name),
+            standing: callee.traffic.standing(&full_name),
+            id: manner::hash(&full_name),
+            full_name,
             label: if labelled {
                 // A scraper's text is lines; a control character is none of it.
                 model.replace(char::is_control, "?")
@@ -236,8 +307,18 @@ impl Target {
 pub struct Plan {
     /// The name asked for.
     pub name: String,
-    /// Who may answer, best first; never empty.
+    /// Who may answer, in the order of the configuration; a provider with
+    /// several keys is there with each. Never empty.
     pub targets: Vec<Arc<Target>>,
+    /// How many calls each of them gets beside the others, where they are
+    /// picked by weight.
+    weights: Vec<u32>,
+    /// How one of them is picked.
+    pub balance: Balance,
+    /// When a second one is asked as well.
+    pub hedge: Hedge,
+    /// Refusals after which another is asked.
+    pub fallback_on: Fallbacks,
     /// The deadlines of its calls.
     pub timeouts: Timeouts,
     /// Which of its calls may share an answer, where the model has a rule of
@@ -245,12 +326,108 @@ pub struct Plan {
     pub share: Option<Share>,
     /// How the name was found, for people.
     pub why: String,
+    /// Who can be asked what, by [`Format`], made when it is first asked for.
+    candidates: [OnceLock<Arc<Candidates>>; Format::ALL.len()],
+    /// The same for the plain endpoint.
+    plain: OnceLock<Arc<Candidates>>,
+}
+
+/// The targets that may answer a call, and how one is picked.
+#[derive(Debug)]
+pub struct Candidates {
+    /// All of them, in the order of the configuration.
+    pub all: Vec<Candidate>,
+    /// How they are ranked.
+    pub policy: Policy,
+    /// What tells them from others, where they are several: an answer of any of
+    /// them is an answer of all.
+    pub identity: Option<String>,
+}
+
+impl Candidates {
+    /// The first of the configuration, which stands for all of them until one
+    /// has answered.
+    pub fn lead(&self) -> &Candidate {
+        &self.all[0]
+    }
+
+    /// Those that a caller may use who asks for `name`.
+    pub(super) fn allowed(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        name: &str,
+    ) -> Result<Arc<Self>, Error> {
+        if tenant.may_use(name, name).is_ok() {
+            return Ok(Arc::clone(self));
+        }
+        let may_use = |candidate: &&Candidate| {
+            let name = &candidate.target.full_name;
+            tenant.may_use(name, name).is_ok()
+        };
+        let all: Vec<_> = self.all.iter().filter(may_use).cloned().collect();
+        match all.len() {
+            0 => Err(tenant
+                .may_use(name, name)
+                .expect_err("it was refused above")),
+            count if count == self.all.len() => Ok(Arc::clone(self)),
+            // Weights are of the whole list; a rarity like this does without.
+            _ => Ok(Arc::new(Self::new(all, Policy::Order))),
+        }
+    }
+
+    fn new(all: Vec<Candidate>, policy: Policy) -> Self {
+        let first = all.first().map(|first| &first.target);
+        let is_one = first.is_none_or(|first| {
+            let mut all = all.iter();
+            all.all(|other| other.target.full_name == first.full_name)
+        });
+        let identity = (!is_one).then(|| {
+            let names = all.iter().map(|it| {
+                let target = &it.target;
+                format!("{} {}\n", target.callee.base_url, target.full_name)
+            });
+            names.collect()
+        });
+        Self {
+            all,
+            policy,
+            identity,
+        }
+    }
+}
+
+/// A target that may answer a call.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Who it is.
+    pub target: Arc<Target>,
+    /// The form a call to it is written in.
+    pub format: Format,
+    /// How many calls it gets beside the others.
+    pub weight: u32,
 }
 
 impl Plan {
-    /// The first target that takes `format` as it stands.
-    pub fn target(&self, format: Format) -> Result<&Arc<Target>, Error> {
-        self.first(|dialect| dialect.speaks(format)).ok_or_else(|| {
+    /// The targets that take `format` as it stands, in the order of the
+    /// configuration; never empty.
+    ///
+    /// Vectors of different models don't mix: of those that embed only the
+    /// ones of the first one's model count.
+    pub fn candidates(&self, format: Format) -> Result<&Arc<Candidates>, Error> {
+        let candidates = self.candidates[format as usize].get_or_init(|| {
+            let takes = |dialect: Dialect| dialect.speaks(format).then_some(format);
+            let mut candidates = self.those(takes);
+            if format == Format::Embeddings
+                && let Some(first) = candidates.first().map(|first| first.target.model.clone())
+            {
+                candidates.retain(|candidate| candidate.target.model == first);
+            }
+            self.picked(candidates)
+        });
+        if !candidates.all.is_empty() {
+            return Ok(candidates);
+        }
+        Err({
             let target = &self.targets[0];
             Error::invalid(format!(
                 "the model `{}` is served by {}, which speaks the {} dialect; this endpoint is {}'s and \
@@ -269,18 +446,19 @@ impl Plan {
         })
     }
 
-    /// The first target the plain endpoint can speak to, and the form it is
-    /// asked in.
-    pub fn plain_target(&self) -> Result<(&Arc<Target>, Format), Error> {
-        for (dialect, format) in [
-            (Dialect::OpenAi, Format::Chat),
-            (Dialect::Anthropic, Format::Messages),
-        ] {
-            if let Some(target) =
-                self.first(|d| d == dialect || (d == Dialect::Sim && dialect == Dialect::OpenAi))
-            {
-                return Ok((target, format));
-            }
+    /// The targets the plain endpoint can speak to, in the order of the
+    /// configuration; never empty.
+    pub fn plain_candidates(&self) -> Result<&Arc<Candidates>, Error> {
+        let candidates = self.plain.get_or_init(|| {
+            let form = |dialect| match dialect {
+                Dialect::OpenAi | Dialect::Sim => Some(Format::Chat),
+                Dialect::Anthropic => Some(Format::Messages),
+                Dialect::Gemini => None,
+            };
+            self.picked(self.those(form))
+        });
+        if !candidates.all.is_empty() {
+            return Ok(candidates);
         }
         Err(Error::invalid(format!(
             "the model `{}` is served by {}, which /generate can't speak to in this version",
@@ -289,11 +467,43 @@ impl Plan {
         .param("model"))
     }
 
-    fn first(&self, takes: impl Fn(Dialect) -> bool) -> Option<&Arc<Target>> {
-        self.targets
-            .iter()
-            .find(|target| takes(target.callee.provider.dialect))
+    fn picked(&self, all: Vec<Candidate>) -> Arc<Candidates> {
+        let weights = || {
+            all.iter()
+                .map(|candidate| f64::from(candidate.weight))
+                .collect::<Vec<_>>()
+        };
+        let policy = match self.balance {
+            Balance::Order => Policy::Order,
+            Balance::Latency => Policy::Latency,
+            Balance::Weighted => Policy::Weighted(Weighted::new(weights())),
+            Balance::LeastPending => Policy::LeastPending,
+            Balance::Sticky => Policy::Sticky,
+        };
+        Arc::new(Candidates::new(all, policy))
     }
+
+    fn those(&self, form: impl Fn(Dialect) -> Option<Format>) -> Vec<Candidate> {
+        let weighed = self.targets.iter().zip(&self.weights);
+        weighed
+            .filter_map(|(target, weight)| {
+                Some(Candidate {
+                    format: form(target.callee.provider.dialect)?,
+                    target: Arc::clone(target),
+                    weight: *weight,
+                })
+            })
+            .collect()
+    }
+}
+
+fn fallbacks(on: &[FallbackOn]) -> Fallbacks {
+    let kinds = on.iter().map(|on| match on {
+        FallbackOn::ContextLength => FailureKind::ContextLength,
+        FallbackOn::ContentPolicy => FailureKind::ContentPolicy,
+        FallbackOn::Status(status) => FailureKind::Status(*status),
+    });
+    kinds.fold(Fallbacks::default(), Fallbacks::on)
 }
 
 /// Plans remembered per snapshot. Names come from callers, so there is a
@@ -346,23 +556,27 @@ impl Routes {
             .models
             .values()
             .map(|model| {
-                let targets = model
-                    .targets
-                    .iter()
-                    .filter_map(|target| {
-                        Some(Arc::new(Target::new(
-                            find(&target.provider)?,
-                            &target.model,
-                            true,
-                        )))
-                    })
-                    .collect();
+                let mut targets = Vec::new();
+                let mut weights = Vec::new();
+                for (target, weight) in model.targets.iter().zip(&model.weights) {
+                    let keys = find(&target.provider).into_iter();
+                    for callee in keys.flat_map(Callee::with_each_key) {
+                        targets.push(Arc::new(Target::new(callee, &target.model, true)));
+                        weights.push(*weight);
+                    }
+                }
                 let plan = Plan {
                     name: model.name.clone(),
                     targets,
+                    weights,
+                    balance: model.balance,
+                    hedge: model.hedge,
+                    fallback_on: fallbacks(&model.fallback_on),
                     timeouts: model.timeout,
                     share: model.share,
                     why: format!("[models.{}]", model.name),
+                    candidates: Default::default(),
+                    plain: OnceLock::new(),
                 };
                 (model.name.clone(), Arc::new(plan))
             })
@@ -392,6 +606,14 @@ impl Routes {
         self.models.keys().map(String::as_str)
     }
 
+    /// The plans that were asked for, and the operator's own.
+    pub(super) fn plans(&self) -> Vec<Arc<Plan>> {
+        let made = self.made.read();
+        let mut plans: Vec<_> = self.models.values().chain(made.values()).cloned().collect();
+        plans.sort_by(|a, b| a.name.cmp(&b.name));
+        plans
+    }
+
     /// The provider of that name.
     pub fn callee(&self, name: &str) -> Option<&Arc<Callee>> {
         self.callees
@@ -416,12 +638,26 @@ impl Routes {
         let (callee, model, why) = self.find(name)?;
         let mut made = self.made.write();
         let labelled = made.len() < LABELLED;
+        let targets: Vec<_> = callee
+            .with_each_key()
+            .map(|callee| Arc::new(Target::new(callee, model, labelled)))
+            .collect();
         let plan = Arc::new(Plan {
             name: name.to_owned(),
-            targets: vec![Arc::new(Target::new(callee, model, labelled))],
+            weights: vec![1; targets.len()],
+            // Several keys of one provider are as good as each other.
+            balance: match targets.len() {
+                1 => Balance::Order,
+                _ => Balance::LeastPending,
+            },
+            targets,
+            hedge: Hedge::Off,
+            fallback_on: Fallbacks::default(),
             timeouts: self.timeouts,
             share: None,
             why,
+            candidates: Default::default(),
+            plain: OnceLock::new(),
         });
         if made.len() < REMEMBERED {
             made.insert(name.to_owned(), Arc::clone(&plan));
@@ -438,10 +674,9 @@ impl Routes {
         (model == name).then_some(callee.provider.name.as_str())
     }
 
-    /// The target of a call addressed to one provider by its path.
-    pub fn target_of(&self, callee: &Arc<Callee>, model: &str) -> Result<Arc<Target>, Error> {
-        let plan = self.plan(&format!("{}/{model}", callee.provider.name))?;
-        Ok(Arc::clone(&plan.targets[0]))
+    /// The plan of a call addressed to one provider by its path.
+    pub fn plan_of(&self, callee: &Callee, model: &str) -> Result<Arc<Plan>, Error> {
+        self.plan(&format!("{}/{model}", callee.provider.name))
     }
 
     /// Who serves a name that `[models]` does not have, and what they call it.

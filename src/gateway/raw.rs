@@ -10,16 +10,21 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::attempt::{Limits, Span};
+use super::asked::{Asked, Charge};
+use super::attempt::{Limits, Span, Unanswered};
+use super::course::turned_away;
 use super::headers::{self, Passage};
 use super::intake::{self, Within};
 use super::ledger::Ledger;
+use super::plan::Callee;
 use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::upload::Upload;
 use super::{Caller, Gateway};
 use crate::error::Error;
 use crate::http1::Name;
+use crate::upstream::admission::{Ask, Priority};
+use crate::upstream::limit::Outcome;
 use crate::upstream::{self, Request};
 
 /// Bodies up to this size are held, so that they can be sent again on a fresh
@@ -78,15 +83,21 @@ pub(super) async fn answer(
     };
 
     ledger.planned(Instant::now());
-    let attempt = &mut ledger.attempt;
-    let asking = gateway.ask(callee, request, limits, &id, attempt).await;
-    let mut asked = match asking {
+    let asking = once(
+        gateway,
+        callee,
+        request,
+        limits,
+        caller.manner.priority,
+        ledger,
+    );
+    let mut asked = match asking.await {
         Ok(asked) => asked,
-        Err(error) => {
+        Err(unanswered) => {
             if let Some(mut rest) = upload.and_then(|upload| upload.left()) {
                 intake::discard(&mut rest).await;
             }
-            return Err(error);
+            return Err(unanswered.error);
         }
     };
     let status = asked.status;
@@ -104,4 +115,41 @@ pub(super) async fn answer(
         fields,
         body: Body::Relay(Box::new(relay)),
     })
+}
+
+/// Makes the call once: what it does is not known, so it is neither repeated nor
+/// hedged.
+async fn once(
+    gateway: &Gateway,
+    callee: &Arc<Callee>,
+    request: Request,
+    limits: Limits,
+    priority: Priority,
+    ledger: &mut Ledger,
+) -> Result<Asked, Unanswered> {
+    let entry = Ask {
+        priority,
+        by: limits.deadline(),
+        ..Ask::default()
+    };
+    let asked = Instant::now();
+    let admission = &callee.traffic.admission;
+    let entered = admission.enter(asked, &entry).await;
+    ledger.attempt.waited += asked.elapsed();
+    let mut permit = entered.map_err(|turned| turned_away(callee, &turned))?;
+    let id = Arc::clone(&ledger.request_id);
+    let asking = gateway.ask(callee, request, limits, &id, &mut ledger.attempt);
+    let answer = asking.await?;
+    permit.report(
+        Instant::now(),
+        match answer.status.as_u16() {
+            429 | 503 | 529 => Outcome::Overloaded,
+            _ => Outcome::Answered,
+        },
+    );
+    let charge = Charge {
+        pending: None,
+        permit,
+    };
+    Ok(answer.charged(Some(charge), Instant::now()))
 }

@@ -19,13 +19,14 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::Instance;
-use super::asked::Source;
+use super::asked::{Charge, Source};
 use super::attempt::{Attempt, Limits, drained};
 use super::events::Events;
 use super::plain::Plain;
 use super::plan::Callee;
-use crate::dialect::{Ending, ErrorView, Format, answer, error_event};
+use crate::dialect::{Ending, ErrorView, Format, Watch, answer, error_event};
 use crate::error::{Error, Kind};
+use crate::upstream::standing::End;
 
 /// An answer on its way.
 pub struct Relay {
@@ -44,6 +45,8 @@ pub struct Relay {
     stage: Stage,
     takes_trailers: bool,
     trailers: Option<HeaderMap>,
+    /// What it holds of its target until it ends.
+    charge: Option<Box<Charge>>,
     /// Why it broke off; told once everything made ready has gone out.
     broken: Option<Error>,
 }
@@ -142,8 +145,29 @@ impl Relay {
             stage: Stage::Flowing,
             takes_trailers,
             trailers: None,
+            charge: None,
             broken: None,
         }
+    }
+
+    /// The same, holding this until it ends.
+    pub(super) fn charged(mut self, charge: Option<Box<Charge>>) -> Self {
+        self.charge = charge;
+        self
+    }
+
+    /// Gives back what it held of its target, and says how it ended.
+    fn discharge(&mut self, failed: bool) {
+        let Some(charge) = self.charge.take() else {
+            return;
+        };
+        let tokens = self.watch().and_then(Watch::usage);
+        let tokens = tokens.and_then(|usage| u32::try_from(usage.output).ok());
+        let end = match failed {
+            true => End::Failed,
+            false => End::Answered { tokens },
+        };
+        charge.end(Instant::now(), end);
     }
 
     /// Waits for the first bytes there are for the caller, so that a failure
@@ -210,6 +234,20 @@ impl Relay {
         Ok(Some(joined.freeze()))
     }
 
+    /// Stops reading: what was read and has not been handed out, and where the
+    /// rest comes from. Only for a relay that changes nothing of what it passes
+    /// on.
+    pub(super) fn stop(self) -> (VecDeque<Bytes>, Source) {
+        let mut held = self.ready;
+        if let Form::Events(mut events) = self.form {
+            let part = events.framer.rest();
+            if !part.is_empty() {
+                held.push_back(part);
+            }
+        }
+        (held, self.body)
+    }
+
     /// Looks for the usage of an answer of `format` that was not held, some
     /// of which is ready to go out.
     pub fn look_at_the_end(&mut self, format: Format) {
@@ -243,6 +281,9 @@ impl Relay {
                 Stage::Done => return Poll::Ready(Step::End(None)),
             }
             self.broken = ready!(self.poll_upstream(cx, attempt)).err();
+            if self.broken.is_some() || self.stage == Stage::Ended {
+                self.discharge(self.broken.is_some());
+            }
         }
     }
 
@@ -409,25 +450,25 @@ impl Relay {
 
     /// Notes what the stream has told of itself until now.
     pub fn settle(&self, attempt: &mut Attempt) {
-        let watch = match &self.form {
-            Form::Raw => return,
-            Form::Long(long) => {
-                attempt.usage = answer::usage_at_end(long.format, &long.end);
-                return;
-            }
-            Form::Events(events) => &events.watch,
-            Form::Plain(plain) => plain.watch(),
-        };
-        attempt.usage = watch.usage();
-        attempt.finish = watch.finish();
+        if let Form::Long(long) = &self.form {
+            attempt.usage = answer::usage_at_end(long.format, &long.end);
+        }
+        if let Some(watch) = self.watch() {
+            attempt.usage = watch.usage();
+            attempt.finish = watch.finish();
+        }
     }
 
     /// How the stream stands; nothing where it isn't watched.
     pub fn ending(&self) -> Option<Ending> {
+        self.watch().map(Watch::ending)
+    }
+
+    fn watch(&self) -> Option<&Watch> {
         match &self.form {
             Form::Raw | Form::Long(_) => None,
-            Form::Events(events) => Some(events.watch.ending()),
-            Form::Plain(plain) => Some(plain.watch().ending()),
+            Form::Events(events) => Some(&events.watch),
+            Form::Plain(plain) => Some(plain.watch()),
         }
     }
 
@@ -438,7 +479,7 @@ impl Relay {
     }
 }
 
-fn cut_short(callee: &Callee) -> Error {
+pub(super) fn cut_short(callee: &Callee) -> Error {
     Error::new(
         Kind::UpstreamProtocol,
         format!(

@@ -16,95 +16,64 @@ use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Asked, Source};
 use super::attempt::Limits;
+use super::course::Course;
 use super::directives::Directives;
-use super::draft::Draft;
 use super::embed::{Inputs, Means, Refused};
 use super::flight::Head;
 use super::ledger::{Ledger, Shared};
-use super::plan::Target;
+use super::plan::Candidate;
 use super::terms::Terms;
 use super::{Gateway, not_cached};
 use crate::cache::stored::Form;
 use crate::dialect::Format;
 use crate::error::Error;
-use crate::upstream;
 use question::Question;
 
-/// A call whose target is known.
-pub(super) struct Call<'a> {
-    pub(super) gateway: &'a Arc<Gateway>,
-    pub(super) target: &'a Arc<Target>,
-    pub(super) format: Format,
+/// A call of which it is known who may answer.
+pub(super) struct Call {
+    /// How it is made.
+    pub(super) course: Arc<Course>,
     pub(super) directives: Directives,
     pub(super) wants: Wants,
     /// This caller's bounds.
     pub(super) limits: Limits,
 }
 
-impl Call<'_> {
+impl Call {
     /// Begins to answer it: by `terms` where it may share, with `inputs` where
-    /// it may travel with others. `draft` and `body` make the call upstream,
-    /// should it be this caller who has to make it.
+    /// it may travel with others.
     pub(super) async fn begin(
         self,
         terms: Option<Terms>,
         inputs: Option<Inputs>,
-        draft: Draft,
-        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         // Boxed, so that their room is not set aside for calls that share
         // nothing.
         match (terms, inputs) {
-            (Some(terms), None) => {
-                let question = Question {
-                    call: self,
-                    terms,
-                    draft,
-                };
-                Box::pin(question.answer(body, ledger)).await
-            }
-            (Some(terms), Some(inputs)) => {
-                let question = Question {
-                    call: self,
-                    terms,
-                    draft,
-                };
-                Box::pin(question.embed(inputs, body, ledger)).await
+            (Some(terms), inputs) => {
+                let question = Question { call: self, terms };
+                match inputs {
+                    None => Box::pin(question.answer(ledger)).await,
+                    Some(inputs) => Box::pin(question.embed(inputs, ledger)).await,
+                }
             }
             (None, _) if self.directives.only_if_cached => Err(not_cached()),
-            (None, Some(inputs)) => Box::pin(self.embed(inputs, draft, ledger)).await,
-            (None, None) => self.alone(&draft, body, ledger).await,
+            (None, Some(inputs)) => Box::pin(self.embed(inputs, ledger)).await,
+            (None, None) => self.alone(ledger).await,
         }
     }
 
     /// The answer of a call that shares nothing.
-    async fn alone(
-        &self,
-        draft: &Draft,
-        body: upstream::Body,
-        ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+    async fn alone(&self, ledger: &mut Ledger) -> Result<Asked, Error> {
         ledger.shared = Shared::Bypass;
-        let callee = &self.target.callee;
-        let request = draft.to(callee, body, &self.gateway.instance);
-        let (id, attempt) = (&draft.request_id, &mut ledger.attempt);
-        self.gateway
-            .ask(callee, request, self.limits, id, attempt)
-            .await
+        self.course.run(&self.limits, &mut ledger.attempt).await
     }
 
     /// The answer of a call that shares nothing but its way.
-    async fn embed(
-        &self,
-        inputs: Inputs,
-        draft: Draft,
-        ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+    async fn embed(&self, inputs: Inputs, ledger: &mut Ledger) -> Result<Asked, Error> {
         let means = Means {
-            gateway: Arc::clone(self.gateway),
-            target: Arc::clone(self.target),
-            draft,
+            course: Arc::clone(&self.course),
             limits: self.limits,
         };
         let asked = Instant::now();
@@ -122,14 +91,35 @@ impl Call<'_> {
         Ok(self.asked(&head, Source::Kept(body), head.sent))
     }
 
+    /// Notes who has given an answer that was kept.
+    fn aim_at(&self, head: &Head, ledger: &mut Ledger) {
+        let Some(label) = &head.kept_of else { return };
+        let mut all = self.course.candidates.all.iter();
+        let by = all.find(|it| {
+            let target = &it.target;
+            target.callee.provider.name == *label.provider && target.model == *label.model
+        });
+        ledger.attempt.race.answered_by = by.map(|it| Arc::clone(&it.target));
+    }
+
+    fn gateway(&self) -> &Arc<Gateway> {
+        &self.course.gateway
+    }
+
+    /// Who stands for all who may answer, until one of them has.
+    fn lead(&self) -> &Candidate {
+        self.course.candidates.lead()
+    }
+
     /// Whether the process ends: nothing is asked a second time then.
     fn is_ending(&self) -> bool {
-        self.gateway.instance.drain.is_draining()
+        self.gateway().instance.drain.is_draining()
     }
 
     fn asked(&self, head: &Head, body: Source, sent: Instant) -> Asked {
-        let callee = &self.target.callee;
-        Asked::shared(self.gateway, callee, head, body, self.limits, sent)
+        let answered_by = head.attempt.race.answered_by.as_ref();
+        let callee = &answered_by.unwrap_or(&self.lead().target).callee;
+        Asked::shared(self.gateway(), callee, head, body, self.limits, sent)
     }
 
     /// What `work` comes to within this caller's own bounds.
@@ -139,7 +129,7 @@ impl Call<'_> {
         };
         timeout_at(at, work)
             .await
-            .map_err(|_| self.limits.passed(bound, &self.target.callee))
+            .map_err(|_| self.limits.passed(bound, &self.lead().target.callee))
     }
 }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::auth::keys;
 use super::embed::Inputs;
 use super::flight::Keys;
-use super::plan::Target;
+use super::plan::{Candidates, Target};
 use super::{Caller, Gateway};
 use crate::cache::key::Scope;
 use crate::cache::{EmbeddingKeys, Key, Label};
@@ -25,13 +25,14 @@ use crate::upstream;
 /// What a call may share.
 pub(super) struct Terms {
     pub(super) keys: Keys,
+    /// Whose it is, as long as nobody else has answered.
     pub(super) label: Arc<Label>,
 }
 
 /// A call that may turn out to share an answer.
 pub(super) struct Asking<'a> {
     pub(super) format: Format,
-    pub(super) target: &'a Arc<Target>,
+    pub(super) candidates: &'a Candidates,
     pub(super) query: Option<&'a str>,
     /// JSON in UTF-8, as it was peeked at.
     pub(super) body: &'a [u8],
@@ -59,7 +60,7 @@ impl Asking<'_> {
                     false => counted.without_usage(),
                 },
             },
-            label: self.target.label(&tenant.unwrap_or_default()),
+            label: self.target().label(&tenant.unwrap_or_default()),
         })
     }
 
@@ -78,11 +79,11 @@ impl Asking<'_> {
         }
         let tenant = self.tenant(gateway, caller);
         let names = EmbeddingKeys::of(&self.scope(caller, tenant.as_deref()), self.text()?)?;
-        let payer = match self.target.callee.provider.key {
-            Some(_) => None,
-            None => credentials(caller),
+        let payer = match self.passes_keys_on() {
+            false => None,
+            true => credentials(caller),
         };
-        let label = self.target.label(&tenant.unwrap_or_default());
+        let label = self.target().label(&tenant.unwrap_or_default());
         let payer = payer.as_ref().map_or(&[][..], |digest| digest.as_slice());
         Inputs::read(sent.joined(), &names, payer, &label, keeps)
     }
@@ -91,18 +92,31 @@ impl Asking<'_> {
     fn tenant(&self, gateway: &Gateway, caller: &Caller) -> Option<String> {
         match gateway.config.cache.scope {
             config::Scope::Global => None,
-            config::Scope::Tenant => Some(tenant(caller, self.target)),
+            config::Scope::Tenant => Some(tenant(caller, self.passes_keys_on())),
         }
     }
 
+    fn target(&self) -> &Arc<Target> {
+        &self.candidates.lead().target
+    }
+
+    /// Whether any of those who may be asked is asked with the caller's own key.
+    fn passes_keys_on(&self) -> bool {
+        let mut all = self.candidates.all.iter();
+        all.any(|it| it.target.callee.provider.key.is_none())
+    }
+
     fn scope<'a>(&'a self, caller: &'a Caller, tenant: Option<&'a str>) -> Scope<'a> {
-        let callee = &self.target.callee;
+        let target = self.target();
+        let callee = &target.callee;
+        // Of several, an answer of any is an answer of all.
+        let identity = self.candidates.identity.as_ref();
         Scope {
             tenant,
             provider: &callee.provider.name,
-            base_url: &callee.base_url,
+            base_url: identity.unwrap_or(&callee.base_url),
             is_simulated: callee.provider.simulated,
-            model: &self.target.model,
+            model: &target.model,
             format: self.format,
             fields: &caller.fields,
             query: self.query,
@@ -125,7 +139,7 @@ impl Asking<'_> {
         let Some(body) = self.text() else {
             return false;
         };
-        let nature = nature(self.format, &self.target.model, body);
+        let nature = nature(self.format, &self.target().model, body);
         nature.private.is_none() && (rule == Share::All || nature.deterministic)
     }
 
@@ -137,11 +151,9 @@ impl Asking<'_> {
 /// Among whom an answer is shared: the callers of one gateway key; and, where
 /// it was a key of their own that the provider was asked with, those who have
 /// that key.
-fn tenant(caller: &Caller, target: &Target) -> String {
+fn tenant(caller: &Caller, passes_keys_on: bool) -> String {
     let mut tenant = caller.tenant.name.to_string();
-    if target.callee.provider.key.is_none()
-        && let Some(digest) = credentials(caller)
-    {
+    if passes_keys_on && let Some(digest) = credentials(caller) {
         tenant.push('#');
         for byte in &digest[..16] {
             // Writing to a String does not fail.

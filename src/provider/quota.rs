@@ -16,6 +16,19 @@ pub struct Quota {
     pub left: f64,
     /// After how long it is whole again.
     pub resets_in: Duration,
+    /// The limit itself, in its unit.
+    pub limit: f64,
+    /// What it counts.
+    pub unit: Unit,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Calls.
+    Requests,
+    /// Tokens, of whatever kind.
+    Tokens,
 }
 
 /// The headers of one limit.
@@ -72,6 +85,11 @@ impl Quota {
             let resets_in = header(names.reset).and_then(|text| time(text, now));
             Some(Self {
                 left,
+                limit,
+                unit: match names.limit.contains("req") {
+                    true => Unit::Requests,
+                    false => Unit::Tokens,
+                },
                 resets_in: resets_in.unwrap_or_else(|| MINUTE.mul_f64(1.0 - left)),
             })
         });

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use http::HeaderValue;
+use tokio::time::Instant;
 
 use crate::cache::Store;
 use crate::config::{Config, ProxyUrl, Roots};
 use crate::gateway::plan::Callee;
+use crate::gateway::traffic::Traffic;
 use crate::gateway::{Gateway, Instance};
+use crate::metrics::Metrics;
 use crate::provider::{HttpVersion, Provider};
 use crate::sim::Sim;
 use crate::upstream::{
@@ -76,7 +79,17 @@ pub fn callees(
                     instance.metrics.pool(&provider.name),
                 )
             });
-            Arc::new(Callee::new(Arc::clone(provider), upstream))
+            let known = old.and_then(|old| old.routes.callee(&provider.name));
+            let known = known.filter(|callee| callee.provider.base == provider.base);
+            let traffic = |key| {
+                let same = known.and_then(|callee| callee.with_key_number(key));
+                let same = same.map(|callee| &callee.traffic);
+                match same.filter(|traffic| traffic.suits(config, provider)) {
+                    Some(traffic) => Arc::clone(traffic),
+                    None => Traffic::new(config, provider, key, &instance.metrics),
+                }
+            };
+            Arc::new(Callee::new(Arc::clone(provider), upstream, traffic))
         })
         .collect()
 }
@@ -96,7 +109,7 @@ pub fn cache(config: &Config, old: &Gateway) -> io::Result<Arc<Store>> {
 /// Every provider of `config` with a pool that nothing is asked of, to plan
 /// with.
 pub fn unconnected(config: &Config) -> Vec<Arc<Callee>> {
-    let metrics = crate::metrics::Pool::default();
+    let metrics = Metrics::new("", "");
     config
         .providers
         .iter()
@@ -105,9 +118,10 @@ pub fn unconnected(config: &Config) -> Vec<Arc<Callee>> {
                 origin(provider),
                 Options::default(),
                 Cores::one(),
-                metrics.clone(),
+                metrics.pool(&provider.name),
             );
-            Arc::new(Callee::new(Arc::clone(provider), upstream))
+            let traffic = |key| Traffic::new(config, provider, key, &metrics);
+            Arc::new(Callee::new(Arc::clone(provider), upstream, traffic))
         })
         .collect()
 }
@@ -210,8 +224,11 @@ pub fn retire(old: &Gateway, new: &Gateway) {
     }
 }
 
-/// The gauges of all pools, counted for whoever asks for metrics.
+/// The gauges of all pools and limits, counted for whoever asks for metrics.
 pub fn count(gateway: &Gateway) -> Vec<upstream::Gauges> {
+    for callee in gateway.routes.callees() {
+        callee.count(Instant::now());
+    }
     gateway
         .routes
         .callees()

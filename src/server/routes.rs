@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::{Shared, assemble, pages};
 use crate::error::{Error, Kind};
 use crate::gateway::reply::{Answered, Body, Reply};
-use crate::gateway::{Gateway, Head};
+use crate::gateway::{Gateway, Head, status};
 use crate::http1::{Fields, Name};
 use crate::metrics;
 
@@ -22,6 +22,7 @@ enum Page {
     Health,
     Ready,
     Metrics,
+    Status,
     Static(&'static pages::Page),
 }
 
@@ -33,6 +34,7 @@ impl Page {
             }
             "/readyz" | "/health/readiness" => Self::Ready,
             "/metrics" => Self::Metrics,
+            "/status" => Self::Status,
             other => Self::Static(pages::find(other)?),
         })
     }
@@ -42,6 +44,7 @@ impl Page {
             Self::Health => "health",
             Self::Ready => "ready",
             Self::Metrics => "metrics",
+            Self::Status => "status",
             Self::Static(_) => "docs",
         }
     }
@@ -81,6 +84,19 @@ pub(super) async fn answer(
                     metrics::CONTENT_TYPE,
                     gateway.instance.metrics.render(),
                 )
+            }
+            Page::Status => {
+                gateway
+                    .tenants
+                    .authenticate(&head.fields)?
+                    .must_be_admin()?;
+                let mut answered = Answered::whole(
+                    StatusCode::OK,
+                    "application/json",
+                    format!("{:#}", status::status(&gateway)),
+                );
+                answered.fields.set(Name::CacheControl, "no-store");
+                answered
             }
             Page::Static(page) => {
                 let (head, body) = page.reply(head.fields.text(Name::IfNoneMatch)).into_parts();

@@ -148,6 +148,11 @@ impl View {
         self.state.is_usable() && self.paused_until.is_none() && self.quota >= USED_UP
     }
 
+    /// Whether so little is left of its quota that it should be spared.
+    pub fn is_scarce(&self) -> bool {
+        self.quota < SCARCE
+    }
+
     /// The share it should get of what would be its own, above 0 and up to 1: less
     /// in its slow start, and less the less is left of its quota.
     pub fn share(&self) -> f64 {

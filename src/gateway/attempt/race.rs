@@ -225,6 +225,12 @@ impl Race {
         }
     }
 
+    /// From here on, making the call twice is not the same as once
+    /// ([`Rules::may_repeat`]): for who looks only when it matters.
+    pub fn must_not_repeat(&mut self) {
+        self.rules.may_repeat = false;
+    }
+
     /// The attempt left the queue and went upstream: the first time this is
     /// said, it begins to be late.
     pub fn sent(&mut self, attempt: usize, now: Instant) {

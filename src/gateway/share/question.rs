@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::asked::{Asked, Source};
-use super::super::draft::Draft;
 use super::super::embed::Inputs;
 use super::super::flight::{Cargo, Errand, Failure, Head, Replay, told};
 use super::super::ledger::{Ledger, Shared};
@@ -19,15 +18,13 @@ use crate::cache::stored::{Form, Hit, Wanted};
 use crate::dialect::{fold, unfold};
 use crate::error::{Error, Kind};
 use crate::http1::Name;
-use crate::upstream;
 
 use super::Call;
 
 /// A call that may share an answer.
-pub(super) struct Question<'a> {
-    pub(super) call: Call<'a>,
+pub(super) struct Question {
+    pub(super) call: Call,
     pub(super) terms: Terms,
-    pub(super) draft: Draft,
 }
 
 /// The largest recording that is held for a caller who wants it whole, or in
@@ -44,21 +41,16 @@ enum Began {
     Unfit,
 }
 
-impl Question<'_> {
-    /// Begins to answer it. `body` goes upstream, should it be this caller who
-    /// has to ask.
-    pub(super) async fn answer(
-        &self,
-        body: upstream::Body,
-        ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+impl Question {
+    /// Begins to answer it.
+    pub(super) async fn answer(&self, ledger: &mut Ledger) -> Result<Asked, Error> {
         ledger.key = Some(self.terms.keys.own);
         let wanted = self.wanted();
         if let Some(hit) = self.look_up(wanted) {
             ledger.looked_up();
             if let Some(asked) = self.kept(&hit, ledger) {
                 if !hit.is_fresh() && !self.call.directives.only_if_cached {
-                    self.refresh(Cargo::Call(body));
+                    self.refresh(Cargo::Call);
                 }
                 return Ok(asked);
             }
@@ -67,33 +59,32 @@ impl Question<'_> {
             return self.only_kept(wanted, ledger).await;
         }
         ledger.looked_up();
-        self.fly(Cargo::Call(body), wanted, ledger).await
+        self.fly(Cargo::Call, wanted, ledger).await
     }
 
-    /// Begins to answer a call for embeddings, whose inputs were in `body`.
+    /// Begins to answer a call for embeddings of these inputs.
     pub(super) async fn embed(
         &self,
         mut inputs: Inputs,
-        body: upstream::Body,
         ledger: &mut Ledger,
     ) -> Result<Asked, Error> {
         ledger.key = inputs.key();
         let wanted = self.wanted();
         if let Some(wanted) = &wanted
-            && let Some((head, found)) = inputs.look_up(self.call.gateway, wanted)
+            && let Some((head, found)) = inputs.look_up(self.call.gateway(), wanted)
         {
             ledger.looked_up();
             let asked = self.found(head, found, ledger);
             if ledger.shared.is_stale() && !self.call.directives.only_if_cached {
                 inputs.forget_stale();
-                self.refresh(Cargo::Inputs(Box::new(inputs), body));
+                self.refresh(Cargo::Inputs(Box::new(inputs)));
             }
             return Ok(asked);
         }
         if self.call.directives.only_if_cached {
             let asked = Instant::now();
             let found = match &wanted {
-                Some(wanted) => inputs.look_further(self.call.gateway, wanted).await,
+                Some(wanted) => inputs.look_further(self.call.gateway(), wanted).await,
                 None => None,
             };
             ledger.attempt.waited += asked.elapsed();
@@ -102,7 +93,7 @@ impl Question<'_> {
             return Ok(self.found(head, body, ledger));
         }
         ledger.looked_up();
-        self.fly(Cargo::Inputs(Box::new(inputs), body), wanted, ledger)
+        self.fly(Cargo::Inputs(Box::new(inputs)), wanted, ledger)
             .await
     }
 
@@ -110,6 +101,7 @@ impl Question<'_> {
     fn found(&self, head: Head, body: Bytes, ledger: &mut Ledger) -> Asked {
         if let Some(kept) = head.kept {
             ledger.shared = Shared::Kept(kept);
+            self.call.aim_at(&head, ledger);
         }
         self.call.asked(&head, Source::Kept(body), Instant::now())
     }
@@ -124,7 +116,7 @@ impl Question<'_> {
 
     fn look_up(&self, wanted: Option<Wanted>) -> Option<Hit> {
         let wanted = wanted?;
-        let cache = &self.call.gateway.cache;
+        let cache = &self.call.gateway().cache;
         cache.get(&self.terms.keys.counted, &wanted).or_else(|| {
             let other = self.terms.keys.own != self.terms.keys.counted;
             other.then(|| cache.get(&self.terms.keys.own, &wanted))?
@@ -137,7 +129,7 @@ impl Question<'_> {
             return Err(not_cached());
         };
         let asked = Instant::now();
-        let cache = &self.call.gateway.cache;
+        let cache = &self.call.gateway().cache;
         let hit = self
             .terms
             .keys
@@ -163,17 +155,17 @@ impl Question<'_> {
         };
         match self.read(replay, ledger).await {
             Ok(Began::Answer(asked)) => return Ok(asked),
-            Ok(Began::Unfit) => return self.alone(cargo, ledger).await,
+            Ok(Began::Unfit) => return self.call.alone(ledger).await,
             Err(error) if self.call.limits.is_over() || self.call.is_ending() => return Err(error),
             Ok(Began::Refused(_)) | Err(_) => {}
         }
-        let (replay, cargo) = match self.join(cargo, wanted, ledger) {
+        let replay = match self.join(cargo, wanted, ledger) {
             (replay, None) => return self.lead(replay, ledger).await,
-            (replay, Some(cargo)) => (replay, cargo),
+            (replay, Some(_)) => replay,
         };
         match self.read(replay, ledger).await? {
             Began::Answer(asked) | Began::Refused(asked) => Ok(asked),
-            Began::Unfit => self.alone(cargo, ledger).await,
+            Began::Unfit => self.call.alone(ledger).await,
         }
     }
 
@@ -185,7 +177,7 @@ impl Question<'_> {
         wanted: Option<Wanted>,
         ledger: &mut Ledger,
     ) -> (Replay, Option<Cargo>) {
-        let flights = &self.call.gateway.instance.flights;
+        let flights = &self.call.gateway().instance.flights;
         let joined = match wanted {
             // Its answer must not be older than the question.
             None => flights.lead(self.terms.keys.own),
@@ -208,10 +200,7 @@ impl Question<'_> {
 
     fn errand(&self, cargo: Cargo, wanted: Option<Wanted>) -> Errand {
         Errand {
-            gateway: Arc::clone(self.call.gateway),
-            target: Arc::clone(self.call.target),
-            format: self.call.format,
-            draft: self.draft.clone(),
+            course: Arc::clone(&self.call.course),
             cargo,
             limits: self.call.limits.of_flight(),
             keys: self.terms.keys,
@@ -238,17 +227,11 @@ impl Question<'_> {
         }
     }
 
-    /// The answer of a call that shares nothing after all.
-    async fn alone(&self, cargo: Cargo, ledger: &mut Ledger) -> Result<Asked, Error> {
-        let (Cargo::Call(body) | Cargo::Inputs(_, body)) = cargo;
-        self.call.alone(&self.draft, body, ledger).await
-    }
-
     /// Asks again for an answer that is stale, behind whoever gets the old
     /// one. At most one is on its way: where there is one already, nothing is
     /// done.
     fn refresh(&self, cargo: Cargo) {
-        let flights = &self.call.gateway.instance.flights;
+        let flights = &self.call.gateway().instance.flights;
         if let Joined::Lead(flight, mut replay) = flights.join(self.terms.keys.own) {
             let errand = self.errand(cargo, None);
             tokio::spawn(async move {
@@ -281,6 +264,7 @@ impl Question<'_> {
         let (mut sent, mut form) = (asked, self.call.wants.form);
         if let Some(kept) = head.kept {
             ledger.shared = Shared::Kept(kept);
+            self.call.aim_at(&head, ledger);
         } else if let Shared::Asked { keeps, .. } = &mut ledger.shared {
             *keeps = head.keeps;
             ledger.attempt.follow(&head.attempt);
@@ -369,9 +353,9 @@ impl Question<'_> {
     /// The same answer in that form; `None` where it has no such form.
     fn formed(&self, head: &Arc<Head>, form: Form, body: Bytes) -> Option<(Arc<Head>, Bytes)> {
         let (body, content_type) = match (head.form, form) {
-            (Form::Stream, Form::Whole) => (fold(self.call.format, &body)?, "application/json"),
+            (Form::Stream, Form::Whole) => (fold(head.format, &body)?, "application/json"),
             (Form::Whole, Form::Stream) => (
-                unfold(self.call.format, &body, self.call.wants.usage)?,
+                unfold(head.format, &body, self.call.wants.usage)?,
                 "text/event-stream; charset=utf-8",
             ),
             _ => return Some((Arc::clone(head), body)),

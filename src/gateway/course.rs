@@ -1,0 +1,688 @@
+//! One call's attempts, carried out: what [`Race`] decides, this does.
+//!
+//! An attempt waits for its turn at the target's limit, asks, and reads up to
+//! the commit point. The first that gets there is the call's answer; whatever
+//! else runs is dropped, which cancels it upstream. All of it happens in the
+//! task of whoever asks: no attempt has one of its own.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::asked::{Asked, Charge};
+use super::attempt::failure::{Failure, FailureKind};
+use super::attempt::hedge::{Hedging, Reason, Signs};
+use super::attempt::policy::Fallbacks;
+use super::attempt::race::{Blame, Loser, Race, Readiness, Rules, Step, Why, World};
+use super::attempt::{Attempt, Bound, Limits, Unanswered};
+use super::commit::{Broken, Told, commit};
+use super::draft::{Draft, Words};
+use super::ledger::Ledger;
+use super::plan::{Callee, Candidate, Candidates, Plan, Target};
+use super::{Caller, Gateway};
+use crate::config::Hedge;
+use crate::error::{Error, Kind};
+use crate::http1::{Fields, Name, NameSet};
+use crate::metrics::attempts::Hedged;
+use crate::provider::quota::{Quota, Unit};
+use crate::upstream::admission::{self, Permit, Priority, Turned};
+use crate::upstream::balance::{Ask, Policy, Ranking};
+use crate::upstream::health::State;
+use crate::upstream::limit::{self, Class, Outcome};
+use crate::upstream::standing::{End, Pending, Span, View};
+
+/// How long a target is left alone after a 429 that does not say.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A call, and all that decides how it is made.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) gateway: Arc<Gateway>,
+    /// Who may answer it.
+    pub(super) candidates: Arc<Candidates>,
+    draft: Draft,
+    /// Calls upstream, the first included and a hedge not.
+    attempts: u32,
+    hedging: Hedging,
+    fallback_on: Fallbacks,
+    priority: Priority,
+    /// What is told to who picks among the candidates.
+    ask: Ask,
+    may_repeat: bool,
+}
+
+impl Course {
+    /// The course of a call that `caller` makes under `plan`.
+    pub(super) fn new(
+        gateway: &Arc<Gateway>,
+        plan: &Plan,
+        candidates: Arc<Candidates>,
+        caller: &Arc<Caller>,
+        words: Words,
+        ledger: &Ledger,
+    ) -> Self {
+        let (config, manner) = (&gateway.config, &caller.manner);
+        let draft = Draft {
+            caller: Arc::clone(caller),
+            request_id: Arc::clone(&ledger.request_id),
+            words,
+        };
+        let hedging = Hedging {
+            when: manner.hedge.unwrap_or(plan.hedge),
+            min: config.hedge.min,
+            max: config.hedge.max,
+        };
+        let sticks = matches!(candidates.policy, Policy::Sticky);
+        let prefix = || draft.prefix(candidates.lead().format);
+        Self {
+            attempts: match manner.retries {
+                Some(retries) => retries + 1,
+                None => config.retry.attempts.get(),
+            },
+            hedging,
+            fallback_on: plan.fallback_on,
+            priority: manner.priority,
+            ask: Ask {
+                span: match ledger.streamed {
+                    true => Span::FirstContent,
+                    false => Span::Whole,
+                },
+                session: manner.session.filter(|_| sticks),
+                prefix: (sticks && manner.session.is_none()).then(prefix).flatten(),
+                output: None,
+            },
+            // Reading it out of the body is for those who need it: a call that
+            // may be hedged, and one that has failed.
+            may_repeat: hedging.when == Hedge::Off || draft.may_repeat(candidates.lead()),
+            gateway: Arc::clone(gateway),
+            candidates,
+            draft,
+        }
+    }
+
+    /// The same with another body, in place of the caller's own.
+    pub(super) fn with_body(&self, body: Bytes) -> Self {
+        Self {
+            gateway: Arc::clone(&self.gateway),
+            candidates: Arc::clone(&self.candidates),
+            draft: self.draft.with_body(body),
+            ..*self
+        }
+    }
+
+    /// Makes the call: the answer of the attempt that came to its commit point
+    /// first, or what is told of the failures. `books` is filled with how it
+    /// went.
+    ///
+    /// # Errors
+    /// What the caller is told where the provider has not said it itself.
+    pub(super) async fn run(&self, limits: &Limits, books: &mut Attempt) -> Result<Asked, Error> {
+        let began = Instant::now();
+        let mut rng = fastrand::Rng::new();
+        let rules = Rules {
+            attempts: self.attempts,
+            hedging: self.hedging,
+            fallback_on: self.fallback_on,
+            deadline: limits.answer_by(),
+            may_repeat: self.may_repeat,
+        };
+        let mut field = Field {
+            course: self,
+            limits,
+            deadline: rules.deadline,
+            places: self.rank(began, &mut rng),
+            tries: [None, None],
+        };
+        let mut race = Race::new(rules, field.places.count());
+        let mut failed = Vec::new();
+        field.target(0).callee.traffic.budgets.deposit(began);
+        let asked = loop {
+            let now = Instant::now();
+            match race.next(now, &mut field) {
+                Step::Start {
+                    attempt,
+                    place,
+                    why,
+                } => {
+                    books.race.note(why, now - began);
+                    field.count(place, why, failed.last());
+                    if field.start(attempt, place, why, now) {
+                        race.sent(attempt, now);
+                    }
+                }
+                Step::GiveUp(blame) => {
+                    books.race.retries_spent = race.has_spent_retries();
+                    let is_told = |lost: &&mut Lost| blame == Blame::Attempt(lost.number);
+                    let lost = failed.iter_mut().find(is_told);
+                    let place = lost.as_ref().map_or(0, |lost| lost.place);
+                    let told = lost.and_then(|lost| lost.tell(books));
+                    books.race.answered_by = Some(Arc::clone(field.target(place)));
+                    break told.unwrap_or_else(|| Err(self.late(limits)));
+                }
+                Step::Wait(until) => match field.event(until).await {
+                    Event::Time => {}
+                    Event::Sent(attempt, now) => race.sent(attempt, now),
+                    Event::Failed(number, broken, theirs) => {
+                        let now = Instant::now();
+                        let failure = broken.failure();
+                        if let Told::Said(asked) = &broken.told {
+                            field.heed(number, &asked.fields, now);
+                        }
+                        if !self.draft.may_repeat(self.candidates.lead()) {
+                            race.must_not_repeat();
+                        }
+                        let place = field.failed(number, &failure, now);
+                        race.failed(number, &failure, now, &mut rng);
+                        failed.push(Lost {
+                            number,
+                            place,
+                            kind: failure.kind,
+                            told: Some(broken.told),
+                            books: theirs,
+                        });
+                    }
+                    Event::Answered(number, asked, theirs) => {
+                        let now = Instant::now();
+                        books.take(*theirs);
+                        field.heed(number, &asked.fields, now);
+                        let charge = field.won(number, race.won(number, now), books, now);
+                        break Ok(asked.charged(charge, now));
+                    }
+                },
+            }
+        };
+        books.race.calls = race.calls();
+        books.waited += began.elapsed();
+        asked
+    }
+
+    /// One attempt at `candidate`, up to its commit point.
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        limits: &Limits,
+    ) -> (Result<Asked, Broken>, Box<Attempt>) {
+        let mut books = Box::<Attempt>::default();
+        let gateway = &self.gateway;
+        let request = self.draft.to(candidate, &gateway.instance);
+        let (callee, id) = (&candidate.target.callee, &self.draft.request_id);
+        let asked = gateway.ask(callee, request, *limits, id, &mut books);
+        let outcome = match asked.await {
+            Ok(asked) => {
+                let asked = Asked {
+                    format: candidate.format,
+                    ..asked
+                };
+                commit(asked, &mut books).await
+            }
+            Err(unanswered) => Err(unanswered.into()),
+        };
+        (outcome, books)
+    }
+
+    /// The error of a call whose time is over.
+    fn late(&self, limits: &Limits) -> Error {
+        limits.passed(Bound::Total, &self.candidates.lead().target.callee)
+    }
+
+    /// What an admission is asked for.
+    fn entry(&self, candidate: &Candidate, deadline: Option<Instant>) -> admission::Ask {
+        let is_streamed = self.ask.span == Span::FirstContent;
+        let class = || Class::new(candidate.target.id, self.draft.size());
+        admission::Ask {
+            priority: self.priority,
+            class: is_streamed.then(class),
+            by: deadline,
+            expected: None,
+        }
+    }
+
+    fn rank(&self, now: Instant, rng: &mut fastrand::Rng) -> Places {
+        let all = &self.candidates.all;
+        if all.len() == 1 {
+            return Places::One;
+        }
+        let views: Vec<View> = all
+            .iter()
+            .map(|candidate| candidate.target.standing.view(now))
+            .collect();
+        Places::Ranked(self.candidates.policy.rank(&self.ask, &views, now, rng))
+    }
+}
+
+/// A quota in calls such as one of `size` bytes, of which about four are a
+/// token; what it brings back is not known and counted as much again.
+fn in_calls(quota: Quota, size: u64) -> limit::pace::Quota {
+    let calls = limit::pace::Quota {
+        limit: quota.limit,
+        remaining: quota.limit * quota.left,
+        resets_in: quota.resets_in,
+    };
+    match quota.unit {
+        Unit::Requests => calls,
+        Unit::Tokens => calls.tokens(size as f64 / 2.0),
+    }
+}
+
+/// The failure of a call that was not let in.
+pub(super) fn turned_away(callee: &Callee, turned: &Turned) -> Unanswered {
+    let name = &callee.provider.name;
+    let (kind, what) = match turned.why {
+        admission::Why::Full => (
+            FailureKind::Busy,
+            "and too many wait already: send it again later",
+        ),
+        admission::Why::Hopeless => (
+            FailureKind::Busy,
+            "and this one's turn would come after its deadline: give it more time, or send it again later",
+        ),
+        admission::Why::Late => (
+            FailureKind::Deadline,
+            "and this one's turn did not come before its deadline: give it more time, or send it again later",
+        ),
+    };
+    let message = format!("{name} has all the calls it can take at once, {what}");
+    let error = Error::new(Kind::Overloaded, message).retry_after(turned.retry_after);
+    Unanswered { kind, error }
+}
+
+/// Why a call was not let in, in metrics.
+fn word(why: admission::Why) -> &'static str {
+    match why {
+        admission::Why::Full => "full",
+        admission::Why::Hopeless => "hopeless",
+        admission::Why::Late => "late",
+    }
+}
+
+/// Which candidate stands where.
+enum Places {
+    One,
+    Ranked(Ranking),
+}
+
+impl Places {
+    fn count(&self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Ranked(ranking) => ranking.targets().len(),
+        }
+    }
+
+    fn candidate(&self, place: usize) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Ranked(ranking) => ranking.targets()[place],
+        }
+    }
+}
+
+/// The candidates of one call, and its attempts that run.
+struct Field<'a> {
+    course: &'a Course,
+    limits: &'a Limits,
+    deadline: Option<Instant>,
+    places: Places,
+    tries: [Option<Try<'a>>; 2],
+}
+
+/// An attempt that runs.
+struct Try<'a> {
+    number: usize,
+    place: usize,
+    candidate: &'a Candidate,
+    why: Why,
+    /// From when it was sent.
+    pending: Option<Pending>,
+    work: Work<'a>,
+}
+
+/// What an attempt waits for.
+enum Work<'a> {
+    /// Its turn, since then.
+    Entering(Instant, Boxed<'a, Result<Permit, Turned>>),
+    /// Its answer, with the right to ask for it.
+    Asking(Permit, Boxed<'a, (Result<Asked, Broken>, Box<Attempt>)>),
+    /// Nothing: it has ended.
+    Over,
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What happens to the attempts of a call.
+enum Event {
+    /// The moment that was waited for has come.
+    Time,
+    /// It was its turn, and it went upstream.
+    Sent(usize, Instant),
+    /// It came to nothing.
+    Failed(usize, Broken, Option<Box<Attempt>>),
+    /// It came to its commit point.
+    Answered(usize, Box<Asked>, Box<Attempt>),
+}
+
+impl<'a> Field<'a> {
+    fn candidate(&self, place: usize) -> &'a Candidate {
+        &self.course.candidates.all[self.places.candidate(place)]
+    }
+
+    fn target(&self, place: usize) -> &'a Arc<Target> {
+        &self.candidate(place).target
+    }
+
+    /// Begins an attempt. Says whether it went upstream at once.
+    fn start(&mut self, number: usize, place: usize, why: Why, now: Instant) -> bool {
+        let course = self.course;
+        let candidate = self.candidate(place);
+        let admission = &candidate.target.callee.traffic.admission;
+        let mut attempt = Try {
+            number,
+            place,
+            candidate,
+            why,
+            pending: None,
+            work: Work::Over,
+        };
+        let entry = course.entry(candidate, self.deadline);
+        match admission.try_enter(now, &entry) {
+            Some(permit) => attempt.ask(course, self.limits, permit, now),
+            None => {
+                let entering = async move { admission.enter(now, &entry).await };
+                attempt.work = Work::Entering(now, Box::pin(entering));
+            }
+        }
+        let is_sent = attempt.pending.is_some();
+        let free = self.tries.iter_mut().find(|slot| slot.is_none());
+        *free.expect("a race has two attempts at most") = Some(attempt);
+        is_sent
+    }
+
+    /// The next thing that happens, at the latest `until`.
+    async fn event(&mut self, until: Option<Instant>) -> Event {
+        // An attempt that has been sent ends at the deadline by itself: one
+        // timer less for nearly every call.
+        let is_sent = self.tries.iter().flatten().any(|it| it.pending.is_some());
+        let until = until.filter(|at| !is_sent || Some(*at) != self.deadline);
+        let mut timer = pin!(async {
+            match until {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            for running in self.tries.iter_mut().flatten() {
+                if let Poll::Ready(event) = running.poll(cx, self.course, self.limits) {
+                    return Poll::Ready(event);
+                }
+            }
+            timer.as_mut().poll(cx).map(|()| Event::Time)
+        })
+        .await
+    }
+
+    fn take(&mut self, number: usize) -> Option<Try<'a>> {
+        self.tries
+            .iter_mut()
+            .find(|slot| slot.as_ref().is_some_and(|it| it.number == number))?
+            .take()
+    }
+
+    /// Heeds what a provider says is left of its limits.
+    fn heed(&mut self, number: usize, fields: &Fields, now: Instant) {
+        if !fields.may_have(NameSet::of(&[Name::RateLimit])) {
+            return;
+        }
+        let header = |name: &str| {
+            let mut fields = fields.iter();
+            let found = fields.find(|field| field.text.eq_ignore_ascii_case(name.as_bytes()))?;
+            std::str::from_utf8(found.value).ok()
+        };
+        let Some(quota) = Quota::read(header, SystemTime::now()) else {
+            return;
+        };
+        let size = self.course.draft.size();
+        let mut running = self.tries.iter_mut().flatten();
+        let Some(attempt) = running.find(|attempt| attempt.number == number) else {
+            return;
+        };
+        let standing = &attempt.candidate.target.standing;
+        standing.allow(now, quota.left, quota.resets_in);
+        if let Work::Asking(permit, _) = &mut attempt.work {
+            permit.quota(now, in_calls(quota, size));
+        }
+    }
+
+    /// An attempt has failed. Says where it stood.
+    fn failed(&mut self, number: usize, failure: &Failure, now: Instant) -> usize {
+        let attempt = self.take(number);
+        attempt.map_or(0, |mut attempt| {
+            attempt.hedged(Hedged::Failed);
+            attempt.blame(failure, now);
+            attempt.place
+        })
+    }
+
+    /// Counts an attempt that is begun because of the failure `last`.
+    fn count(&self, place: usize, why: Why, last: Option<&Lost>) {
+        let counts = &self.target(place).callee.traffic.counts;
+        match (why, last) {
+            (Why::Retry, Some(lost)) => counts.retried(lost.kind.word()),
+            (Why::Fallback, Some(lost)) => counts.fell_back(lost.kind.word()),
+            _ => {}
+        }
+    }
+
+    /// An attempt has the answer: the other one is dropped, which cancels it.
+    fn won(
+        &mut self,
+        number: usize,
+        loser: Option<Loser>,
+        books: &mut Attempt,
+        now: Instant,
+    ) -> Option<Charge> {
+        let charge = self.take(number).and_then(|mut attempt| {
+            attempt.hedged(Hedged::Won);
+            books.race.answered_by = Some(Arc::clone(&attempt.candidate.target));
+            attempt.charge(now)
+        });
+        let loser = loser.and_then(|loser| self.take(loser.attempt));
+        if let Some(mut loser) = loser {
+            loser.hedged(Hedged::Lost);
+            books.race.overtaken = Some(Arc::clone(&loser.candidate.target));
+            if let Some(pending) = loser.pending.take() {
+                pending.end(now, End::Cut);
+            }
+        }
+        charge
+    }
+}
+
+/// What a race has to know of the targets.
+impl World for Field<'_> {
+    fn readiness(&mut self, place: usize, now: Instant) -> Readiness {
+        let view = self.target(place).standing.view(now);
+        match view.state {
+            State::Out(_) | State::Probing => Readiness::Ejected,
+            _ if view.is_usable() => Readiness::Ready,
+            _ => Readiness::Paused(view.back(now)),
+        }
+    }
+
+    fn quantile(&mut self, place: usize, share: f64, now: Instant) -> Option<Duration> {
+        let span = self.course.ask.span;
+        self.target(place).standing.quantile(now, span, share)
+    }
+
+    fn pay_retry(&mut self, failed: usize, now: Instant) -> bool {
+        let traffic = &self.target(failed).callee.traffic;
+        let is_paid = traffic.budgets.retry.withdraw(now);
+        if !is_paid {
+            traffic.counts.withheld("budget");
+        }
+        is_paid
+    }
+
+    fn pay_hedge(&mut self, late: usize, other: usize, now: Instant) -> Result<(), Reason> {
+        let running = self.tries.iter_mut().flatten();
+        for pending in running.filter_map(|attempt| attempt.pending.as_mut()) {
+            pending.late(now);
+        }
+        let (late, other) = (self.target(late), self.target(other));
+        let view = late.standing.view(now);
+        let there = other.standing.view(now);
+        let signs = Signs {
+            share_late: view.late.unwrap_or_default(),
+            share_failed: view.failing.max(there.failing),
+            is_near_limit: there.is_scarce() || other.callee.traffic.admission.is_near(),
+        };
+        let traffic = &late.callee.traffic;
+        let objection = signs.objection(self.course.hedging.when);
+        let objection = objection.or_else(|| {
+            let is_paid = traffic.budgets.hedge.withdraw();
+            (!is_paid).then_some(Reason::NoBudget)
+        });
+        match objection {
+            None => Ok(()),
+            Some(reason) => {
+                traffic.counts.unhedged(reason.word());
+                Err(reason)
+            }
+        }
+    }
+}
+
+/// An attempt that failed, and what is told of it should it be the last word.
+struct Lost {
+    number: usize,
+    place: usize,
+    kind: FailureKind,
+    told: Option<Told>,
+    books: Option<Box<Attempt>>,
+}
+
+impl Lost {
+    fn tell(&mut self, books: &mut Attempt) -> Option<Result<Asked, Error>> {
+        if let Some(theirs) = self.books.take() {
+            books.take(*theirs);
+        }
+        Some(match self.told.take()? {
+            Told::Said(asked) => Ok(*asked),
+            Told::Ours(error) => Err(error),
+        })
+    }
+}
+
+impl<'a> Try<'a> {
+    /// It is its turn: it goes upstream.
+    fn ask(&mut self, course: &'a Course, limits: &'a Limits, permit: Permit, now: Instant) {
+        let target = &self.candidate.target;
+        let span = course.ask.span;
+        let pending = target.standing.try_begin(now, span);
+        self.pending = Some(pending.unwrap_or_else(|| target.standing.begin(now, span)));
+        self.work = Work::Asking(permit, Box::pin(course.ask(self.candidate, limits)));
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        course: &'a Course,
+        limits: &'a Limits,
+    ) -> Poll<Event> {
+        match &mut self.work {
+            Work::Over => Poll::Pending,
+            Work::Entering(since, entering) => {
+                let entered = ready!(entering.as_mut().poll(cx));
+                let now = Instant::now();
+                let counts = &self.candidate.target.callee.traffic.counts;
+                counts.wait.observe((now - *since).as_secs_f64());
+                Poll::Ready(match entered {
+                    Ok(permit) => {
+                        self.ask(course, limits, permit, now);
+                        Event::Sent(self.number, now)
+                    }
+                    Err(turned) => {
+                        self.work = Work::Over;
+                        counts.turned(word(turned.why));
+                        let turned = turned_away(&self.candidate.target.callee, &turned);
+                        Event::Failed(self.number, turned.into(), None)
+                    }
+                })
+            }
+            Work::Asking(_, asking) => {
+                let (outcome, books) = ready!(asking.as_mut().poll(cx));
+                Poll::Ready(match outcome {
+                    Ok(asked) => Event::Answered(self.number, Box::new(asked), books),
+                    Err(broken) => Event::Failed(self.number, broken, Some(books)),
+                })
+            }
+        }
+    }
+
+    /// What it holds as long as its answer is on its way.
+    fn charge(&mut self, now: Instant) -> Option<Charge> {
+        let Work::Asking(mut permit, _) = std::mem::replace(&mut self.work, Work::Over) else {
+            return None;
+        };
+        let mut pending = self.pending.take()?;
+        pending.first_content(now);
+        permit.report(now, Outcome::Answered);
+        Some(Charge {
+            pending: Some(pending),
+            permit,
+        })
+    }
+
+    /// Tells the target's standing of a failure of its.
+    fn blame(&mut self, failure: &Failure, now: Instant) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let end = match failure.kind {
+            FailureKind::Status(429) | FailureKind::Exhausted => {
+                let pause = failure.pause.unwrap_or(PAUSE);
+                self.candidate.target.standing.pause(now + pause);
+                End::Refused
+            }
+            FailureKind::Status(408 | 500..)
+            | FailureKind::Connect
+            | FailureKind::Reset
+            | FailureKind::FirstToken
+            | FailureKind::Broken
+            | FailureKind::Protocol => End::Failed,
+            FailureKind::Status(_) | FailureKind::ContextLength | FailureKind::ContentPolicy => {
+                End::Refused
+            }
+            FailureKind::Busy | FailureKind::Deadline => End::Cut,
+        };
+        pending.end(now, end);
+        let Work::Asking(permit, _) = &mut self.work else {
+            return;
+        };
+        permit.report(
+            now,
+            match failure.kind {
+                FailureKind::Status(429 | 503 | 529) => Outcome::Overloaded,
+                _ => Outcome::Failed,
+            },
+        );
+    }
+
+    /// Counts how a hedge ended, once.
+    fn hedged(&mut self, how: Hedged) {
+        if self.why == Why::Hedge {
+            self.why = Why::First;
+            self.candidate.target.callee.traffic.counts.hedged(how);
+        }
+    }
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        self.hedged(Hedged::Left);
+    }
+}

@@ -1,0 +1,190 @@
+//! What is known of the traffic to one key of one provider, and what bounds it.
+//!
+//! It outlives a reload that leads to the same place with the same bounds:
+//! health, latencies and budgets are facts of the provider, not of a file.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+use super::attempt::budget::{Budgets, HedgeBudget, RetryBudget};
+use super::manner;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::metrics::attempts::Attempts;
+use crate::provider::{CallLimit, Provider};
+use crate::upstream::admission::Admission;
+use crate::upstream::limit::Rule;
+use crate::upstream::standing::Standing;
+
+/// The traffic to one key of one provider.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Who may proceed.
+    pub admission: Arc<Admission>,
+    /// How many calls may be made twice.
+    pub budgets: Budgets,
+    /// What is counted.
+    pub counts: Attempts,
+    bounds: Bounds,
+    /// By model.
+    standings: RwLock<HashMap<Box<str>, Arc<Standing>>>,
+}
+
+/// What an operator decides of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bounds {
+    rule: Rule,
+    queue: usize,
+    retry: (f64, u32),
+    hedge: f64,
+}
+
+impl Bounds {
+    fn of(config: &Config, provider: &Provider) -> Self {
+        Self {
+            rule: rule(provider),
+            queue: provider.queue,
+            retry: (config.retry.budget, config.retry.floor),
+            hedge: config.hedge.budget,
+        }
+    }
+}
+
+/// Models whose standing is known one by one. Names come from callers: those
+/// past the bound share one.
+const KNOWN: usize = 1024;
+
+impl Traffic {
+    /// That of a provider's key, counted from 1, of which nothing is known.
+    pub fn new(config: &Config, provider: &Provider, key: usize, metrics: &Metrics) -> Arc<Self> {
+        let bounds = Bounds::of(config, provider);
+        let (ratio, floor) = bounds.retry;
+        Arc::new(Self {
+            admission: Admission::new(bounds.rule, bounds.queue, Instant::now()),
+            budgets: Budgets {
+                retry: RetryBudget::new(ratio, floor),
+                hedge: HedgeBudget::new(bounds.hedge),
+            },
+            counts: metrics.attempts(&provider.name, key),
+            bounds,
+            standings: RwLock::default(),
+        })
+    }
+
+    /// Whether `config` wants the same of it.
+    pub fn suits(&self, config: &Config, provider: &Provider) -> bool {
+        self.bounds == Bounds::of(config, provider)
+    }
+
+    /// Sets the gauges.
+    pub(super) fn count(&self, now: Instant) {
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let limit = self.admission.gauges(now);
+        self.counts.limit.set(gauge(limit.limit));
+        self.counts.under_way.set(gauge(limit.in_flight));
+        self.counts
+            .waiting
+            .set(gauge(limit.interactive + limit.batch));
+        let standings = self.standings.read();
+        let out = standings
+            .values()
+            .filter(|standing| !standing.view(now).state.is_usable())
+            .count();
+        self.counts.ejected.set(gauge(out));
+    }
+
+    /// How its limit is found.
+    pub(super) fn rule(&self) -> Rule {
+        self.bounds.rule
+    }
+
+    /// The standing of one of its models, `name` being the whole name of the
+    /// target.
+    pub(super) fn standing(&self, name: &str) -> Arc<Standing> {
+        if let Some(standing) = self.standings.read().get(name) {
+            return Arc::clone(standing);
+        }
+        let mut standings = self.standings.write();
+        let name = match standings.len() {
+            ..KNOWN => name,
+            _ => "",
+        };
+        // The same number in every process, so that all replicas send a session
+        // to the same target.
+        let new = || Standing::new(manner::hash(name), fastrand::u64(..));
+        Arc::clone(standings.entry(name.into()).or_insert_with(new))
+    }
+
+    /// Every model's standing, by name.
+    pub(super) fn standings(&self) -> Vec<(Box<str>, Arc<Standing>)> {
+        let standings = self.standings.read();
+        let mut all: Vec<_> = standings
+            .iter()
+            .map(|(name, standing)| (name.clone(), Arc::clone(standing)))
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+}
+
+/// How the limit of a provider is found. An engine of one's own is in a private
+/// network, and tells that it is busy by being slow; anybody else says so.
+pub fn rule(provider: &Provider) -> Rule {
+    match provider.limit {
+        CallLimit::Fixed(calls) => Rule::Fixed(calls.get()),
+        CallLimit::Aimd => Rule::Aimd,
+        CallLimit::Gradient => Rule::Gradient,
+        CallLimit::Auto if is_private(&provider.base.host) && !provider.simulated => Rule::Gradient,
+        CallLimit::Auto => Rule::Aimd,
+    }
+}
+
+/// Whether a host is an address of a private network (RFC 1918, RFC 4193, link
+/// local, loopback), or a name that only such networks have.
+fn is_private(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(address)) => {
+            address.is_private() || address.is_loopback() || address.is_link_local()
+        }
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+        Err(_) => {
+            host == "localhost"
+                || !host.contains('.')
+                || host.ends_with(".local")
+                || host.ends_with(".internal")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_of_ones_own_is_told_by_its_address() {
+        for (host, expected) in [
+            ("10.0.0.5", true),
+            ("192.168.1.2", true),
+            ("172.16.0.1", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("[fd00::1]", true),
+            ("fe80::1", true),
+            ("localhost", true),
+            ("vllm", true),
+            ("vllm.svc.internal", true),
+            ("api.openai.com", false),
+            ("172.32.0.1", false),
+            ("8.8.8.8", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_private(host), expected, "{host}");
+        }
+    }
+}
