@@ -75,8 +75,14 @@ const PREAMBLE_MAX: usize = 256 << 10;
 /// The most of a refusal that is read for what it is about.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// Reads an answer, whose head has come, up to its commit point.
-pub(super) async fn commit(asked: Asked, attempt: &mut Attempt) -> Result<Asked, Broken> {
+/// Reads an answer, whose head has come, up to its commit point. A stream is not
+/// held back for it where there is no second attempt it could be for
+/// (`is_last`).
+pub(super) async fn commit(
+    asked: Asked,
+    is_last: bool,
+    attempt: &mut Attempt,
+) -> Result<Asked, Broken> {
     let status = asked.status;
     if !status.is_success() {
         return Err(refused(asked, attempt).await);
@@ -84,7 +90,7 @@ pub(super) async fn commit(asked: Asked, attempt: &mut Attempt) -> Result<Asked,
     // The frames of a compressed stream can't be seen.
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
     match asked.is_event_stream() {
-        true if is_plain => stream(asked, attempt).await,
+        true if is_plain && !is_last => stream(asked, attempt).await,
         true => Ok(asked),
         false => {
             let asked = whole(asked, WHOLE_MAX, attempt).await?;

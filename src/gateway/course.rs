@@ -218,7 +218,8 @@ impl Course {
                     format: candidate.format,
                     ..asked
                 };
-                commit(asked, &mut books).await
+                let is_last = self.attempts <= 1 && self.hedging.when == Hedge::Off;
+                commit(asked, is_last, &mut books).await
             }
             Err(unanswered) => Err(unanswered.into()),
         };

@@ -132,32 +132,30 @@ impl Traffic {
 }
 
 /// How the limit of a provider is found. An engine of one's own is in a private
-/// network, and tells that it is busy by being slow; anybody else says so.
+/// network, and tells that it is busy by being slow; anybody else says so. What
+/// listens on loopback may be an engine, a tunnel or another proxy: nothing is
+/// assumed of it.
 pub fn rule(provider: &Provider) -> Rule {
     match provider.limit {
         CallLimit::Fixed(calls) => Rule::Fixed(calls.get()),
         CallLimit::Aimd => Rule::Aimd,
         CallLimit::Gradient => Rule::Gradient,
-        CallLimit::Auto if is_private(&provider.base.host) && !provider.simulated => Rule::Gradient,
+        CallLimit::Auto if is_private(&provider.base.host) => Rule::Gradient,
         CallLimit::Auto => Rule::Aimd,
     }
 }
 
 /// Whether a host is an address of a private network (RFC 1918, RFC 4193, link
-/// local, loopback), or a name that only such networks have.
+/// local), or a name that only such networks have.
 fn is_private(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse() {
-        Ok(IpAddr::V4(address)) => {
-            address.is_private() || address.is_loopback() || address.is_link_local()
-        }
-        Ok(IpAddr::V6(address)) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
+        Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
         Err(_) => {
-            host == "localhost"
-                || !host.contains('.')
-                || host.ends_with(".local")
-                || host.ends_with(".internal")
+            let is_local = host == "localhost" || host.ends_with(".localhost");
+            let is_bare =
+                !host.contains('.') || host.ends_with(".local") || host.ends_with(".internal");
+            is_bare && !is_local
         }
     }
 }
@@ -172,11 +170,11 @@ mod tests {
             ("10.0.0.5", true),
             ("192.168.1.2", true),
             ("172.16.0.1", true),
-            ("127.0.0.1", true),
-            ("::1", true),
+            ("127.0.0.1", false),
+            ("::1", false),
             ("[fd00::1]", true),
             ("fe80::1", true),
-            ("localhost", true),
+            ("localhost", false),
             ("vllm", true),
             ("vllm.svc.internal", true),
             ("api.openai.com", false),

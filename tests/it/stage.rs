@@ -42,7 +42,10 @@ impl Stage {
     /// The same, with these variables in its environment.
     pub(crate) fn in_environment(config: &str, env: &[(&str, &str)]) -> Self {
         let text = format!("server.listen = \"127.0.0.1:0\"\n{config}");
-        let env = Environment::from_iter(env.iter().copied());
+        // Each call is made once, unless a test says how often.
+        let once = ("NOWAIT__RETRY__ATTEMPTS", "1");
+        let once = (!config.contains("[retry]")).then_some(once);
+        let env = Environment::from_iter(env.iter().copied().chain(once));
         let config = Config::parse(&text, "test.toml", &env)
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let metrics = Metrics::new("test", "test");

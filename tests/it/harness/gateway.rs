@@ -64,6 +64,14 @@ pub(crate) fn sharing(address: SocketAddr) -> String {
     )
 }
 
+/// Each call is made once, unless `config` says how often: a test that is not
+/// about attempts counts what reaches its provider.
+pub(crate) fn environment(config: &str) -> Environment {
+    let once = ("NOWAIT__RETRY__ATTEMPTS", "1");
+    let once = (!config.contains("[retry]")).then_some(once);
+    Environment::from_iter(once)
+}
+
 impl Gateway {
     /// A gateway of one core in front of `config`'s providers.
     pub(crate) fn new(config: &str) -> Self {
@@ -77,7 +85,7 @@ impl Gateway {
 
     pub(crate) fn start(text: &str, format: LogFormat, origin: Option<Origin>) -> Self {
         watch_for_panics();
-        let config = Config::parse(text, "test.toml", &Environment::default())
+        let config = Config::parse(text, "test.toml", &environment(text))
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let metrics = Metrics::new("0", "test");
         let lines = Lines::default();
