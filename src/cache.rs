@@ -18,6 +18,7 @@ pub mod stored;
 pub use flights::{Flight, Flights, Joined};
 pub use key::{EmbeddingKeys, Key, Scope};
 pub use recording::{Broken, Recorder, Replay};
+pub use redis::fuzz_replies;
 pub use store::{Purge, Purged, Store};
 pub use stored::{Form, Hit, Label, Stored, Wanted};
 

@@ -73,6 +73,11 @@ impl<K: Clone + Eq + Hash, H, F: Clone> Flights<K, H, F> {
         self.table.shard(key).lock().get(key).and_then(Log::join)
     }
 
+    /// Whether there is a flight for `key`. It may be over in the next moment.
+    pub fn has(&self, key: &K) -> bool {
+        self.table.shard(key).lock().contains_key(key)
+    }
+
     fn board(&self, key: K, may_follow: bool) -> Joined<K, H, F> {
         let mut shard = self.table.shard(&key).lock();
         if may_follow && let Some(replay) = shard.get(&key).and_then(Log::join) {

@@ -3,32 +3,42 @@
 //!
 //! A look-up is bounded by [`DEADLINE`] and is a miss with a reason whenever it
 //! isn't an answer; a [`breaker`] keeps look-ups from waiting for a Redis that
-//! doesn't answer. Writing and purging wait in a bounded queue ([`writing`]).
-//! One task connects, and connects again ([`link`]). All of it but the look-up
-//! runs on the cache's own thread.
+//! doesn't answer. Each core looks up over a connection of its own ([`lane`]).
+//! Writing and purging wait in a bounded queue ([`writing`]), and one task
+//! connects, and connects again ([`link`]), on the cache's own thread.
 
 mod breaker;
+mod dial;
+mod lane;
 mod link;
 mod name;
 mod purging;
+mod sought;
 mod state;
+mod wire;
 mod writing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use ::redis::{RedisResult, pipe};
+use ::redis::pipe;
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use self::lane::{Lane, Way};
 use self::link::{Heard, Link};
+pub(super) use self::sought::Found;
+use self::sought::{Name, Outcome, Sought, better};
 use self::state::State;
+pub use self::wire::fuzz_replies;
 use self::writing::{Job, Queue};
 use super::key::Key;
 use super::memory::Memory;
 use super::store::{Purge, Remote};
-use super::stored::{Label, Life, Stored, Wanted, decode};
+use super::stored::{Label, Life, Stored, Wanted};
 use crate::config::{self, RedisUrl};
 use crate::metrics::cache::{Cache as Counters, Miss};
 
@@ -45,6 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Redis {
     state: Arc<State>,
+    lanes: Lanes,
     queue: Queue,
     deadline: Duration,
 }
@@ -80,21 +91,30 @@ impl Redis {
         };
         let redis = Self {
             state,
+            lanes: Lanes::default(),
             queue,
             deadline,
         };
         (redis, work)
     }
 
-    /// The answer of this name, if there is one that `wanted` takes. Counts the
-    /// look-up.
+    /// The answer under `key` or, where there is another, that one, if there
+    /// is one that `wanted` takes. Counts the look-up.
     pub(super) async fn get(
         &self,
-        key: &Key,
+        key: Key,
+        or: Option<Key>,
         label: &Arc<Label>,
         wanted: &Wanted,
-    ) -> Result<(Stored, Life), Miss> {
-        let found = self.find(key, label, wanted).await;
+    ) -> Result<Answer, Miss> {
+        let found = self.find(Sought::new(key, or, label)).await;
+        let found = found.and_then(|answer| {
+            let Found { life, .. } = &answer.found;
+            match wanted.takes(life.age, life.ttl) {
+                true => Ok(answer),
+                false => Err(Miss::Expired),
+            }
+        });
         let counters = &self.state.counters().redis;
         match &found {
             Ok(_) => counters.hits.inc(),
@@ -103,36 +123,37 @@ impl Redis {
         found
     }
 
-    async fn find(
-        &self,
-        key: &Key,
-        label: &Arc<Label>,
-        wanted: &Wanted,
-    ) -> Result<(Stored, Life), Miss> {
-        let link = self
-            .state
-            .link_for_look_up(Instant::now())
-            .ok_or(Miss::Open)?;
-        let name = name::name(key, label);
-        let answer = timeout(self.deadline, Box::pin(fetch(&link, &name))).await;
-        let answer = match answer {
-            Ok(answer) => answer.map_err(|error| self.state.failed(&link, &error)),
-            Err(_) => Err(Miss::Timeout),
+    async fn find(&self, sought: Sought) -> Result<Answer, Miss> {
+        let now = Instant::now();
+        let link = self.state.link_for_look_up(now).ok_or(Miss::Open)?;
+        let lane = self.lanes.here();
+        let (told, is_first) = match lane.ask(&self.state, &link, sought, now) {
+            Way::Own(asking) => {
+                let is_first = asking.is_first;
+                (timeout(self.deadline, asking).await, is_first)
+            }
+            Way::Client(link, sought) => {
+                let asking = Box::pin(fetch(&self.state, &link, &sought));
+                (timeout(self.deadline, asking).await, true)
+            }
+            Way::Full => return Err(Miss::Open),
         };
-        let answered = !matches!(answer, Err(Miss::Timeout | Miss::Error));
+        let told = told.unwrap_or(Err(Miss::Timeout));
+        let answered = !matches!(told, Err(Miss::Timeout | Miss::Error));
         self.state.looked_up(Instant::now(), answered);
-        let (value, left) = answer?;
-        if value.is_empty() {
-            return Err(Miss::Absent);
-        }
-        // Without an end it wasn't written by us.
-        let left = u64::try_from(left).map_err(|_| Miss::Junk)?;
-        let (stored, ttl) = decode(name.as_bytes(), label, &value).map_err(|_| Miss::Junk)?;
-        let life = Life::ending(ttl, Duration::from_millis(left));
-        if !wanted.takes(life.age, ttl) {
-            return Err(Miss::Expired);
-        }
-        Ok((stored, life))
+        Ok(Answer {
+            found: told?,
+            is_first,
+        })
+    }
+
+    /// Whether look-ups of the calling core go over a connection of its own;
+    /// one is opened where there is none.
+    #[cfg(test)]
+    pub(super) fn is_direct(&self) -> bool {
+        let lane = self.lanes.here();
+        let link = self.state.link();
+        link.is_some_and(|link| lane.is_open(&self.state, &link, Instant::now()))
     }
 
     /// Writes an answer, soon. Where it can't, that is counted.
@@ -179,11 +200,71 @@ impl Work {
     }
 }
 
-/// The value of this name and how many milliseconds it has left. `GETRANGE`
-/// bounds what a foreign value can cost; of a name that isn't there it is empty.
-async fn fetch(link: &Link, name: &str) -> RedisResult<(Vec<u8>, i64)> {
+/// What one look-up found.
+pub(super) struct Answer {
+    pub(super) found: Found,
+    /// Whether it was the first of those who asked the same at a time.
+    pub(super) is_first: bool,
+}
+
+/// The ways of all cores.
+#[derive(Default)]
+struct Lanes(ArcSwap<Vec<(ThreadId, Arc<Lane>)>>);
+
+impl Lanes {
+    /// That of the calling core.
+    fn here(&self) -> Arc<Lane> {
+        let here = thread::current().id();
+        let of_here = |lanes: &Vec<(ThreadId, Arc<Lane>)>| {
+            let mut lanes = lanes.iter();
+            lanes
+                .find(|(thread, _)| *thread == here)
+                .map(|(_, lane)| Arc::clone(lane))
+        };
+        if let Some(lane) = of_here(&self.0.load()) {
+            return lane;
+        }
+        let lane = Arc::new(Lane::default());
+        self.0.rcu(|lanes| {
+            let mut lanes = Vec::clone(lanes);
+            lanes.push((here, lane.clone()));
+            lanes
+        });
+        lane
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.0.load().iter().for_each(|(_, lane)| lane.close());
+    }
+}
+
+impl std::fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lanes").field(&self.0.load().len()).finish()
+    }
+}
+
+/// What `link` brings. In a cluster two names may be with two nodes.
+async fn fetch(state: &State, link: &Link, sought: &Sought) -> Outcome {
+    let first = fetch_one(state, link, sought, sought.first());
+    match sought.second() {
+        None => first.await,
+        Some(second) => {
+            let second = fetch_one(state, link, sought, second);
+            let (first, second) = tokio::join!(first, second);
+            better(first, second)
+        }
+    }
+}
+
+async fn fetch_one(state: &State, link: &Link, sought: &Sought, name: &Name) -> Outcome {
+    let text = name.text.as_str();
     let mut both = pipe();
-    both.cmd("GETRANGE").arg(name).arg(0).arg(LARGEST_VALUE);
-    both.cmd("PTTL").arg(name);
-    link.ask_all(&both).await
+    both.cmd("GETRANGE").arg(text).arg(0).arg(LARGEST_VALUE);
+    both.cmd("PTTL").arg(text);
+    let answer = link.ask_all::<(Vec<u8>, i64)>(&both).await;
+    let (value, left) = answer.map_err(|error| state.failed(link, &error))?;
+    sought.read(name, &value, left)
 }

@@ -3,6 +3,7 @@
 //!
 //! What needs no answer (writing, purging, sweeping) happens on a thread of
 //! its own, so that no core that serves callers packs bodies or walks tables.
+//! Look-ups stay on the core that asks.
 //! Only [`Store::get_remote`] waits, and not for longer than the deadline of
 //! the second level. Nothing here fails: a level that can't answer is a miss.
 
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::key::Key;
 use super::memory::Memory;
-use super::redis::{DEADLINE, Redis, Work};
+use super::redis::{DEADLINE, Found, Redis, Work};
 use super::stored::{Hit, LARGEST_BODY, Label, Life, Stored, Wanted};
 use crate::config;
 use crate::metrics;
@@ -99,15 +100,24 @@ impl Store {
         self.redis.is_some()
     }
 
-    /// The answer kept in Redis, if there is one that `wanted` takes and Redis
-    /// says so within a few milliseconds. Fills the memory. `label` is part of
-    /// the name it is kept under.
-    pub async fn get_remote(&self, key: &Key, label: &Arc<Label>, wanted: &Wanted) -> Option<Hit> {
+    /// The answer kept in Redis under `key` or, where there is another, that
+    /// one, if there is one that `wanted` takes and Redis says so within a few
+    /// milliseconds. Fills the memory. `label` is part of the name it is kept
+    /// under.
+    pub async fn get_remote(
+        &self,
+        key: &Key,
+        or: Option<&Key>,
+        label: &Arc<Label>,
+        wanted: &Wanted,
+    ) -> Option<Hit> {
         let purges = self.purges.load(SeqCst);
-        let (stored, life) = self.redis.as_ref()?.get(key, label, wanted).await.ok()?;
-        let stored = Arc::new(stored);
-        if self.purges.load(SeqCst) == purges {
-            self.memory.keep(*key, stored.clone(), life);
+        let redis = self.redis.as_ref()?;
+        let answer = redis.get(*key, or.copied(), label, wanted).await.ok()?;
+        let Found { key, stored, life } = answer.found;
+        // Of those who asked together, one is enough.
+        if answer.is_first && self.purges.load(SeqCst) == purges {
+            self.memory.keep(key, stored.clone(), life);
         }
         Some(Hit {
             stored,

@@ -103,7 +103,11 @@ pub(super) async fn answer(
         let is_extra =
             asked.callee.provider.stream_usage == StreamUsage::Ask || ledger.shared.is_anothers();
         let hide_usage = is_extra && !tells_usage;
-        return streamed(asked, &caller, Events::new(format, hide_usage), ledger).await;
+        let form = match ledger.shared.as_kept() {
+            Some(kept) if kept.passes(hide_usage) => Form::Raw,
+            _ => Form::Events(Events::new(format, hide_usage)),
+        };
+        return streamed(asked, &caller, form, ledger).await;
     }
     ledger.streamed = false;
     whole(asked, format, ledger).await
@@ -177,14 +181,14 @@ impl Route {
 async fn streamed(
     mut asked: Asked,
     caller: &Caller,
-    events: Events,
+    form: Form,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
     let status = asked.status;
     let mut fields = std::mem::take(&mut asked.fields);
     // A compressed stream passes as it is: its frames can't be seen.
     let form = match Coding::of(&fields) {
-        Ok(Coding::Identity) => Form::Events(events),
+        Ok(Coding::Identity) => form,
         _ => Form::Raw,
     };
     let mut relay = asked.relay(form, caller.takes_trailers);
@@ -219,7 +223,10 @@ async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<
         });
     };
     if is_read {
-        (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
+        // Of a kept one it is known.
+        if ledger.shared.as_kept().is_none() {
+            (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
+        }
     }
     Ok(Answered {
         status,

@@ -120,7 +120,7 @@ impl Inputs {
         let mut looking: Vec<_> = (self.keys.iter().flatten().zip(&mut self.known))
             .filter(|(_, known)| known.is_none())
             .map(|(key, known)| {
-                let found = gateway.cache.get_remote(key, label, wanted);
+                let found = gateway.cache.get_remote(key, None, label, wanted);
                 Some((known, Box::pin(found)))
             })
             .collect();

@@ -78,8 +78,10 @@ pub struct Kept {
     pub age: Duration,
     /// Whole seconds it stays fresh; negative once it is stale.
     pub seconds_left: i64,
-    /// What it took, where the provider said so.
+    /// What it took, as the provider said or as it was estimated.
     pub usage: Option<Usage>,
+    /// How it ended.
+    pub finish: Option<Finish>,
     /// How long it took upstream.
     pub took: Duration,
 }
@@ -90,8 +92,16 @@ impl Kept {
             age: hit.age,
             seconds_left: hit.seconds_left(),
             usage: hit.stored.usage,
+            finish: hit.stored.finish,
             took: hit.stored.took,
         }
+    }
+
+    /// Whether a stream recorded in the caller's format passes as it is: it was
+    /// looked at when it was recorded, and nothing in it is to be hidden.
+    pub(super) fn passes(&self, hides_usage: bool) -> bool {
+        self.usage
+            .is_some_and(|usage| usage.estimated || !hides_usage)
     }
 }
 
@@ -185,6 +195,12 @@ pub(super) struct Keys {
 }
 
 impl Keys {
+    /// The answer of either kind that is kept in memory, looked for once more.
+    fn look_again(&self, store: &Store, wanted: &Wanted) -> Option<Hit> {
+        let found = store.look_again(&self.counted, wanted);
+        found.or_else(|| store.look_again(&self.own, wanted))
+    }
+
     /// The answer of either kind that is kept beyond this process.
     pub(super) async fn get_remote(
         &self,
@@ -192,11 +208,8 @@ impl Keys {
         label: &Arc<Label>,
         wanted: &Wanted,
     ) -> Option<Hit> {
-        let found = store.get_remote(&self.counted, label, wanted).await;
-        if found.is_some() || self.own == self.counted {
-            return found;
-        }
-        store.get_remote(&self.own, label, wanted).await
+        let or = (self.own != self.counted).then_some(&self.own);
+        store.get_remote(&self.counted, or, label, wanted).await
     }
 }
 
@@ -246,14 +259,7 @@ impl Errand {
         let store = Arc::clone(&self.course.gateway.cache);
         if let Some(wanted) = &self.wanted {
             // The flight before this one may have ended since it was missed.
-            let mut found = store.look_again(&self.keys.own, wanted);
-            if found.is_none() {
-                let looking = self.keys.get_remote(&store, &self.label, wanted);
-                found = match unless_deserted(&flight, looking).await {
-                    None => return,
-                    Some(found) => found,
-                };
-            }
+            let found = self.keys.look_again(&store, wanted);
             // A stream that is kept can be had whole; the other way round is not sure.
             let fits = |hit: &Hit| {
                 let stored = &hit.stored;
@@ -397,10 +403,10 @@ impl Answering {
     }
 
     fn keep(&self, form: stored::Form, content_type: Option<HeaderValue>, body: &Bytes) {
-        let usage = self.attempt.usage.filter(|usage| !usage.estimated);
+        let usage = self.attempt.usage;
         let key = match usage {
-            Some(_) => self.keys.counted,
-            None => self.keys.own,
+            Some(usage) if !usage.estimated => self.keys.counted,
+            _ => self.keys.own,
         };
         let content_type = content_type.unwrap_or_else(|| match form {
             stored::Form::Stream => HeaderValue::from_static("text/event-stream"),

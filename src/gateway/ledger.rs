@@ -108,6 +108,14 @@ impl Shared {
         matches!(self, Self::Kept(kept) if kept.seconds_left < 0)
     }
 
+    /// One that was kept with what it took.
+    pub(super) fn as_kept(self) -> Option<Kept> {
+        match self {
+            Self::Kept(kept) => Some(kept).filter(|kept| kept.usage.is_some()),
+            _ => None,
+        }
+    }
+
     /// Whether it was kept.
     pub(super) fn is_kept(self) -> bool {
         matches!(self, Self::Kept(_))
@@ -427,6 +435,7 @@ impl Ledger {
             Shared::Kept(kept) => {
                 // What was streamed may not tell it; what was kept does.
                 self.attempt.usage = kept.usage.or(self.attempt.usage);
+                self.attempt.finish = kept.finish.or(self.attempt.finish);
                 let how = match kept.seconds_left {
                     ..0 => How::Stale,
                     _ => How::Hit,

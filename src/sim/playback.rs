@@ -76,7 +76,20 @@ pub(crate) struct Play {
     scratch: BytesMut,
     /// Rendered, not yet handed out.
     ready: Bytes,
+    /// What follows of an oversized event.
+    long: Option<Long>,
 }
+
+/// The rest of an event that nobody should have to hold, the simulator neither.
+#[derive(Debug)]
+struct Long {
+    /// Bytes of its token.
+    left: usize,
+    end: Bytes,
+}
+
+/// A piece of such a token.
+static FILLER: [u8; 16 << 10] = [b'x'; 16 << 10];
 
 /// Where a body's bytes come from.
 #[derive(Debug)]
@@ -167,6 +180,7 @@ impl Play {
             flushing: false,
             scratch: BytesMut::new(),
             ready: Bytes::new(),
+            long: None,
         }
     }
 
@@ -186,6 +200,9 @@ impl Play {
             if std::mem::take(&mut self.flushing) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if self.ready.is_empty() {
+                self.lengthen();
             }
             if !self.ready.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(self.hand_out()))));
@@ -220,7 +237,20 @@ impl Play {
             Stage::Resetting(_) | Stage::Stalled => false,
         };
         let struck = self.strike.as_ref().is_some_and(|(at, _)| self.sent >= *at);
-        told && self.ready.is_empty() && !struck && !self.trailers
+        told && self.ready.is_empty() && self.long.is_none() && !struck && !self.trailers
+    }
+
+    /// Makes more of an oversized event ready, if one is under way.
+    fn lengthen(&mut self) {
+        let Some(long) = &mut self.long else { return };
+        let bytes = long.left.min(FILLER.len());
+        long.left -= bytes;
+        self.ready = Bytes::from_static(&FILLER[..bytes]);
+        if bytes == 0 {
+            self.ready = std::mem::take(&mut long.end);
+            self.long = None;
+        }
+        self.pack();
     }
 
     /// Takes the next step of the course: a strike, a wait, some events or the
@@ -292,10 +322,12 @@ impl Play {
                 }
                 self.stage = Stage::Ended;
             }
-            Strike::Oversized(bytes) => {
+            Strike::Oversized(left) => {
                 if let Source::Script(script) = &mut self.source {
-                    script.render_oversized(bytes, &mut self.scratch);
-                    self.ready = self.scratch.split().freeze();
+                    let room = script.render_oversized(&mut self.scratch);
+                    self.ready = self.scratch.split_to(room).freeze();
+                    let end = self.scratch.split().freeze();
+                    self.long = Some(Long { left, end });
                 }
             }
             Strike::End => self.stage = Stage::Ended,

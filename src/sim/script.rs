@@ -142,11 +142,15 @@ impl Script {
         self.settle();
     }
 
-    /// Appends an event with a token of this size, which the answer does not hold.
-    pub(crate) fn render_oversized(&mut self, bytes: usize, out: &mut BytesMut) {
+    /// Writes an event with a token that the answer does not hold, and says
+    /// where in it there is room for more of that token.
+    pub(crate) fn render_oversized(&mut self, out: &mut BytesMut) -> usize {
+        const TOKEN: &str = "oversized";
         if let Some(choice) = self.call.answer.choices.first() {
-            self.wire.delta(0, choice, &"x".repeat(bytes), out);
+            self.wire.delta(0, choice, TOKEN, out);
         }
+        let at = memchr::memmem::rfind(out, TOKEN.as_bytes());
+        at.map_or(out.len(), |at| at + TOKEN.len())
     }
 
     /// The error event of this form, after `sent` others.

@@ -8,6 +8,9 @@
 //!
 //! Where frames end depends on the bytes alone, never on the chunking.
 
+use std::collections::VecDeque;
+use std::mem;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
@@ -17,14 +20,20 @@ use memchr::memchr2;
 /// parts.
 pub const MAX_FRAME: usize = 1 << 20;
 
+/// What of a long frame is held in one piece: it is not copied again and again
+/// as the frame grows.
+const PIECE: usize = 64 << 10;
+
 /// See the module's page.
 #[derive(Debug)]
 pub struct Framer {
     max: usize,
     /// What the last `push` brought and has not been handed out.
     chunk: Bytes,
-    /// The beginning of a frame whose end is not in earlier chunks. At most
-    /// `max` bytes between two calls.
+    /// The beginning of a frame whose end is not in earlier chunks: `full`
+    /// pieces of it, and behind them `held`, which is not empty then. At most
+    /// `max` bytes between two calls, unless they are parts to be handed out.
+    full: VecDeque<Bytes>,
     held: BytesMut,
     /// Where in a frame the bytes handed out or held have led to.
     at: At,
@@ -112,6 +121,7 @@ impl Framer {
         Self {
             max,
             chunk: Bytes::new(),
+            full: VecDeque::new(),
             held: BytesMut::new(),
             at: At::LineStart,
             oversized: false,
@@ -167,24 +177,50 @@ impl Framer {
     ///
     /// The framer is as good as new afterwards.
     pub fn rest(&mut self) -> Bytes {
-        let chunk = std::mem::take(&mut self.chunk);
+        let chunk = mem::take(&mut self.chunk);
         self.at = At::LineStart;
         self.oversized = false;
-        if self.held.is_empty() {
+        if self.held.is_empty() && self.full.is_empty() {
             return chunk;
         }
-        self.held.extend_from_slice(&chunk);
-        self.held.split().freeze()
+        self.hold(&chunk);
+        self.take_held()
+    }
+
+    /// Holds more of a frame.
+    fn hold(&mut self, bytes: &[u8]) {
+        if !self.held.is_empty() && self.held.len() + bytes.len() > PIECE {
+            self.full.push_back(mem::take(&mut self.held).freeze());
+        }
+        self.held.extend_from_slice(bytes);
+    }
+
+    fn held(&self) -> usize {
+        self.full.iter().map(Bytes::len).sum::<usize>() + self.held.len()
+    }
+
+    /// All that is held, in one piece.
+    fn take_held(&mut self) -> Bytes {
+        if self.full.is_empty() {
+            return self.held.split().freeze();
+        }
+        let mut joined = BytesMut::with_capacity(self.held());
+        self.full
+            .drain(..)
+            .for_each(|piece| joined.extend_from_slice(&piece));
+        joined.extend_from_slice(&mem::take(&mut self.held));
+        joined.freeze()
     }
 
     /// Hands out up to `most` frames, or a part; leaves the frames' ends in
     /// `self.ends` and says whether a part is its frame's first.
     fn advance(&mut self, most: usize) -> Option<(Bytes, bool)> {
         self.ends.clear();
-        if self.oversized
-            && let Some(bytes) = self.finish_oversized()
-        {
-            return Some((bytes, false));
+        if self.oversized {
+            let part = self.full.pop_front().or_else(|| self.finish_oversized());
+            if let Some(bytes) = part {
+                return Some((bytes, false));
+            }
         }
         if self.chunk.is_empty() {
             return None;
@@ -202,7 +238,7 @@ impl Framer {
                 self.oversized = false;
                 self.chunk.split_to(end)
             }
-            None => std::mem::take(&mut self.chunk),
+            None => mem::take(&mut self.chunk),
         };
         // Empty where the frame had ended with the last part and only this
         // chunk tells: its closing CR was not half a CRLF.
@@ -214,17 +250,20 @@ impl Framer {
         let before = self.at;
         let end = find_end(&self.chunk, &mut self.at);
         let here = end.unwrap_or(self.chunk.len());
-        if self.held.len() + here > self.max {
-            // Let go of what is held; the chunk is scanned again as the
-            // frame's next part.
+        if self.held() + here > self.max {
+            // Let go of what is held, piece by piece; the chunk is scanned
+            // again as the frame's next part.
+            self.full.push_back(mem::take(&mut self.held).freeze());
             self.oversized = true;
             self.at = before;
-            return Some((self.held.split().freeze(), true));
+            return self.full.pop_front().map(|first| (first, true));
         }
-        self.held.extend_from_slice(&self.chunk.split_to(here));
+        let more = self.chunk.split_to(here);
+        self.hold(&more);
         end?;
-        self.ends.push(self.held.len());
-        Some((self.held.split().freeze(), false))
+        let frame = self.take_held();
+        self.ends.push(frame.len());
+        Some((frame, false))
     }
 
     /// Complete frames at the beginning of the chunk. Holds an incomplete one
@@ -239,8 +278,8 @@ impl Framer {
                 return Some(self.open_part(taken, length, end.is_none()));
             }
             if end.is_none() {
-                self.held.extend_from_slice(left);
-                self.chunk.truncate(taken);
+                let left = self.chunk.split_off(taken);
+                self.hold(&left);
                 break;
             }
             taken += length;
@@ -319,6 +358,25 @@ mod tests {
 
     use super::*;
     use crate::sse::fuzz_framer;
+
+    #[test]
+    fn a_long_frame_is_held_in_pieces_and_comes_whole_or_in_parts() {
+        let frame = format!("data: {}\n\n", "x".repeat(3 * PIECE));
+        for (max, frames) in [(4 * PIECE, 1), (2 * PIECE, 0)] {
+            let mut framer = Framer::new(max);
+            let (mut came, mut whole) = (Vec::new(), 0);
+            for chunk in frame.as_bytes().chunks(1000) {
+                framer.push(Bytes::copy_from_slice(chunk));
+                while let Some(run) = framer.next_run() {
+                    assert!(run.bytes.len() <= PIECE || !run.is_part());
+                    whole += run.frames().count();
+                    came.extend_from_slice(&run.bytes);
+                }
+            }
+            assert_eq!((came.as_slice(), whole), (frame.as_bytes(), frames));
+            assert!(framer.rest().is_empty());
+        }
+    }
 
     fn frames_of(stream: &str) -> (Vec<String>, String) {
         let mut framer = Framer::default();

@@ -122,6 +122,14 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "replies",
+        nowait::cache::fuzz_replies,
+        &[
+            b"\x07$3\r\nabc\r\n:-2\r\n$0\r\n\r\n+OK\r\n-WRONGTYPE no\r\n$-1\r\n:12\r\n",
+            b"\x0e$20\r\n0123456789\r\n12345678\r\n:9223372036854775807\r\n",
+        ],
+    ),
+    (
         "errors",
         nowait::dialect::error::fuzz_error,
         &[b"model \"x\"\r\n\r\ndata: \xff\x00", b""],

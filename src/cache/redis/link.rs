@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::cluster::ClusterClientBuilder;
+use ::redis::cluster::{ClusterClient, ClusterClientBuilder};
 use ::redis::cluster_async::ClusterConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::sentinel::{SentinelClientBuilder, SentinelServerType};
@@ -23,6 +23,7 @@ use ::redis::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::dial::Door;
 use super::name::CHANNEL;
 use super::purging;
 use super::state::{State, reason};
@@ -49,6 +50,13 @@ pub(super) struct Link {
     /// Whether somebody else may be the master by now, and can be asked for.
     is_elected: bool,
     way: Way,
+    beyond: Arc<Beyond>,
+}
+
+/// What a connection leads to, for others that are to lead there too.
+pub(super) enum Beyond {
+    Node(Door),
+    Cluster(Box<ClusterClient>),
 }
 
 #[derive(Clone)]
@@ -60,6 +68,25 @@ enum Way {
 impl Link {
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// One more to the same cluster, driven by the calling core.
+    pub(super) async fn own(
+        number: u64,
+        client: &ClusterClient,
+        beyond: Arc<Beyond>,
+    ) -> RedisResult<Self> {
+        Ok(Self {
+            number,
+            is_elected: false,
+            way: Way::Cluster(client.get_async_connection().await?),
+            beyond,
+        })
+    }
+
+    /// Where it leads to.
+    pub(super) fn beyond(&self) -> Arc<Beyond> {
+        Arc::clone(&self.beyond)
     }
 
     /// Whether sentinels chose this node, and may have chosen another since.
@@ -174,11 +201,12 @@ pub(super) async fn keep_connected(state: &State, url: &RedisUrl, tls: &config::
         let why = match timeout(CONNECT, connect(url, tls, number, &push)).await {
             Err(_) => "connecting took too long",
             Ok(Err(error)) => reason(&error),
-            Ok(Ok(way)) => {
+            Ok(Ok((way, beyond))) => {
                 let link = Link {
                     number,
                     is_elected: matches!(url.place, RedisPlace::Sentinel { .. }),
                     way,
+                    beyond: Arc::new(beyond),
                 };
                 state.is_up(link.clone());
                 let since = Instant::now();
@@ -214,31 +242,36 @@ async fn watch(state: &State, link: &Link) -> &'static str {
     }
 }
 
-async fn connect(url: &RedisUrl, tls: &config::Tls, number: u64, push: &Push) -> RedisResult<Way> {
+async fn connect(
+    url: &RedisUrl,
+    tls: &config::Tls,
+    number: u64,
+    push: &Push,
+) -> RedisResult<(Way, Beyond)> {
     let trusted = trusted(url, tls)?;
-    match &url.place {
+    let client = match &url.place {
         RedisPlace::Node(node) => {
             let info = info(address(node, url.tls), url)?;
-            let client = match trusted {
+            match trusted {
                 Some(trusted) => Client::build_with_tls(info, trusted)?,
                 None => Client::open(info)?,
-            };
-            one(&client, number, push).await
+            }
         }
-        RedisPlace::Socket(path) => {
-            let client = Client::open(info(ConnectionAddr::Unix(path.clone()), url)?)?;
-            one(&client, number, push).await
-        }
-        RedisPlace::Cluster(nodes) => Box::pin(cluster(nodes, url, trusted, number, push)).await,
+        RedisPlace::Socket(path) => Client::open(info(ConnectionAddr::Unix(path.clone()), url)?)?,
         RedisPlace::Sentinel {
             sentinels,
             master,
             login,
-        } => {
-            let client = sentinel(sentinels, master, login.as_ref(), url, trusted).await?;
-            one(&client, number, push).await
+        } => sentinel(sentinels, master, login.as_ref(), url, trusted).await?,
+        RedisPlace::Cluster(nodes) => {
+            let own = cluster(nodes, url, trusted.clone())?.build()?;
+            let watched = cluster(nodes, url, trusted)?;
+            let way = Box::pin(watch_cluster(watched, number, push)).await?;
+            return Ok((way, Beyond::Cluster(Box::new(own))));
         }
-    }
+    };
+    let door = Door::of(client.get_connection_info(), url, tls)?;
+    Ok((one(&client, number, push).await?, Beyond::Node(door)))
 }
 
 /// The certificates of `[tls] ca_file`, and they alone, where there is one; else
@@ -304,38 +337,44 @@ async fn one(client: &Client, number: u64, push: &Push) -> RedisResult<Way> {
     Ok(Way::One(one))
 }
 
-async fn cluster(
-    nodes: &[Node],
-    url: &RedisUrl,
-    trusted: Option<TlsCertificates>,
+async fn watch_cluster(
+    builder: ClusterClientBuilder,
     number: u64,
     push: &Push,
 ) -> RedisResult<Way> {
+    let push = push.clone();
+    let builder = builder.push_sender(move |pushed: PushInfo| {
+        push.take(number, false, &pushed);
+        Ok::<(), ()>(())
+    });
+    let mut cluster = builder.build()?.get_async_connection().await?;
+    cluster.subscribe(CHANNEL).await?;
+    Ok(Way::Cluster(cluster))
+}
+
+fn cluster(
+    nodes: &[Node],
+    url: &RedisUrl,
+    trusted: Option<TlsCertificates>,
+) -> RedisResult<ClusterClientBuilder> {
     let infos: RedisResult<Vec<_>> = nodes
         .iter()
         .map(|node| info(address(node, url.tls), url))
         .collect();
-    let push = push.clone();
     let mut builder = ClusterClientBuilder::new(infos?)
         .use_protocol(ProtocolVersion::RESP3)
         .tcp_settings(tcp())
         .connection_timeout(CONNECT)
         .response_timeout(ANSWER)
         // Two for a slot that moved; what takes longer is a miss anyway.
-        .retries(2)
-        .push_sender(move |pushed: PushInfo| {
-            push.take(number, false, &pushed);
-            Ok::<(), ()>(())
-        });
+        .retries(2);
     if url.tls {
         builder = builder.tls(TlsMode::Secure);
     }
     if let Some(trusted) = trusted {
         builder = builder.certs(trusted);
     }
-    let mut cluster = builder.build()?.get_async_connection().await?;
-    cluster.subscribe(CHANNEL).await?;
-    Ok(Way::Cluster(cluster))
+    Ok(builder)
 }
 
 /// Whoever the sentinels say is the master.

@@ -21,8 +21,17 @@ const HASH: usize = 16;
 
 /// The name of an answer.
 pub(super) fn name(key: &Key, label: &Label) -> String {
-    let [tenant, provider, model] = [&label.tenant, &label.provider, &label.model].map(|p| part(p));
-    format!("{PREFIX}{tenant}:{provider}:{model}:{key}")
+    let parts = [&label.tenant, &label.provider, &label.model];
+    let length = parts.iter().map(|text| text.len() + 1).sum::<usize>();
+    let mut name = String::with_capacity(PREFIX.len() + length + 2 * key.as_bytes().len());
+    name.push_str(PREFIX);
+    for text in parts {
+        push_part(&mut name, text);
+        name.push(':');
+    }
+    // Writing to a String does not fail.
+    let _ = write!(name, "{key}");
+    name
 }
 
 /// A pattern for `SCAN MATCH` that finds every name a purge is about, and some
@@ -71,25 +80,31 @@ pub(super) fn is_named(what: &Purge, name: &[u8]) -> bool {
     }
 }
 
-/// A part of a name: what it says, in characters that mean nothing else.
+/// A part of a name.
 fn part(text: &str) -> String {
     let mut part = String::with_capacity(text.len());
+    push_part(&mut part, text);
+    part
+}
+
+/// Adds a part: what it says, in characters that mean nothing else.
+fn push_part(name: &mut String, text: &str) {
+    let from = name.len();
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
-                part.push(char::from(byte))
+                name.push(char::from(byte))
             }
             // Writing to a String does not fail.
-            _ => drop(write!(part, "%{byte:02X}")),
+            _ => drop(write!(name, "%{byte:02X}")),
         }
     }
-    if part.len() > LONGEST_PART {
+    if name.len() - from > LONGEST_PART {
         let hash = blake3::hash(text.as_bytes()).to_hex();
-        part.truncate(LONGEST_PART - HASH - 1);
-        part.push('~');
-        part.push_str(&hash[..HASH]);
+        name.truncate(from + LONGEST_PART - HASH - 1);
+        name.push('~');
+        name.push_str(&hash[..HASH]);
     }
-    part
 }
 
 #[cfg(test)]

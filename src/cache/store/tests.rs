@@ -1,5 +1,6 @@
 //! The two levels against real servers and scripted ones.
 
+mod direct;
 mod servers;
 
 use self::servers::{Folder, Script, Server, ask, free_port, is_installed, scripted};
@@ -50,7 +51,14 @@ impl Replica {
     async fn connected(url: &str) -> Self {
         let replica = Self::new(url);
         replica.is_connected(true).await;
+        replica.is_direct().await;
         replica
+    }
+
+    /// Waits until look-ups go over a connection of this core's own.
+    async fn is_direct(&self) {
+        let redis = self.store.redis.as_ref().expect("it has one");
+        until(|| redis.is_direct()).await;
     }
 
     async fn is_connected(&self, is: bool) {
@@ -70,7 +78,7 @@ impl Replica {
 
     async fn remote(&self, of: u8, tenant: &str, model: &str) -> Option<Hit> {
         let label = samples::label(tenant, model);
-        self.store.get_remote(&key(of), &label, &ANY).await
+        self.store.get_remote(&key(of), None, &label, &ANY).await
     }
 
     fn missed(&self, why: Miss) -> u64 {
@@ -144,7 +152,7 @@ async fn what_one_replica_keeps_another_finds() {
     let label = samples::label("a", "m");
     let hit = two
         .store
-        .get_remote(&key(1), &label, &stale)
+        .get_remote(&key(1), None, &label, &stale)
         .await
         .expect("a stale one");
     assert!((70..80).contains(&hit.age.as_secs()), "{:?}", hit.age);
@@ -220,6 +228,7 @@ async fn a_redis_that_restarts_is_missed_and_found_again() {
     assert_eq!(replica.store.purge(&Purge::All).await.redis, Remote::Failed);
     let _server = start();
     replica.is_connected(true).await;
+    replica.is_direct().await;
     replica.write(3, "a", "m").await;
     assert!(replica.remote(3, "a", "m").await.is_some());
     assert!(replica.remote(1, "a", "m").await.is_none());
@@ -254,6 +263,7 @@ async fn a_connection_that_dies_between_two_commands_is_made_again() {
 async fn a_silent_redis_is_asked_five_times_and_then_left_alone() {
     let replica = Replica::with(&scripted(Script::Silent), None, DEADLINE);
     replica.is_connected(true).await;
+    replica.is_direct().await;
     for _ in 0..20 {
         assert!(replica.remote(1, "a", "m").await.is_none());
     }
@@ -409,6 +419,9 @@ async fn tls_is_checked_against_the_certificates_of_the_configuration() {
     let replica = Replica::with(&url, Some(file("cert.pem")), PATIENT);
     replica.is_connected(true).await;
     replica.write(1, "a", "m").await;
+    // Over the connection that is watched, and over its own.
+    assert!(replica.remote(1, "a", "m").await.is_some());
+    replica.is_direct().await;
     assert!(replica.remote(1, "a", "m").await.is_some());
     let stranger = Replica::new(&url);
     assert!(stranger.remote(1, "a", "m").await.is_none());
@@ -515,7 +528,7 @@ async fn a_cluster_of_three_is_one_cache() {
     for of in (1..60).step_by(2) {
         let label = samples::label("a", "y");
         let key = key(of);
-        let hit = two.store.get_remote(&key, &label, &ANY).await;
+        let hit = two.store.get_remote(&key, None, &label, &ANY).await;
         found += usize::from(hit.is_some());
     }
     println!("{found} of 30 found, {lost} were on the lost node");

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::asked::{Asked, Source};
 use super::super::embed::Inputs;
-use super::super::flight::{Cargo, Errand, Failure, Head, Replay, told};
+use super::super::flight::{Cargo, Errand, Failure, Head, Keys, Replay, told};
 use super::super::ledger::{Ledger, Shared};
 use super::super::not_cached;
 use super::super::terms::Terms;
@@ -46,19 +46,22 @@ impl Question {
     pub(super) async fn answer(&self, ledger: &mut Ledger) -> Result<Asked, Error> {
         ledger.key = Some(self.terms.keys.own);
         let wanted = self.wanted();
-        if let Some(hit) = self.look_up(wanted) {
-            ledger.looked_up();
-            if let Some(asked) = self.kept(&hit, ledger) {
-                if !hit.is_fresh() && !self.call.directives.only_if_cached {
-                    self.refresh(Cargo::Call);
-                }
-                return Ok(asked);
-            }
-        }
-        if self.call.directives.only_if_cached {
-            return self.only_kept(wanted, ledger).await;
+        let mut hit = self.look_up(wanted);
+        if hit.is_none() {
+            hit = self.look_further(wanted, ledger).await;
         }
         ledger.looked_up();
+        if let Some(hit) = hit
+            && let Some(asked) = self.kept(&hit, ledger)
+        {
+            if !hit.is_fresh() && !self.call.directives.only_if_cached {
+                self.refresh(Cargo::Call);
+            }
+            return Ok(asked);
+        }
+        if self.call.directives.only_if_cached {
+            return Err(not_cached());
+        }
         self.fly(Cargo::Call, wanted, ledger).await
     }
 
@@ -123,22 +126,25 @@ impl Question {
         })
     }
 
-    /// The answer of a caller who takes a kept one or none.
-    async fn only_kept(&self, wanted: Option<Wanted>, ledger: &mut Ledger) -> Result<Asked, Error> {
-        let Some(wanted) = wanted else {
-            return Err(not_cached());
-        };
+    /// Looks beyond this process, unless what would be found there is being
+    /// asked for already.
+    async fn look_further(&self, wanted: Option<Wanted>, ledger: &mut Ledger) -> Option<Hit> {
+        let (wanted, cache) = (wanted?, &self.call.gateway().cache);
+        if !cache.has_remote() || (self.is_flying() && !self.call.directives.only_if_cached) {
+            return None;
+        }
         let asked = Instant::now();
-        let cache = &self.call.gateway().cache;
-        let hit = self
-            .terms
-            .keys
-            .get_remote(cache, &self.terms.label, &wanted)
-            .await;
+        let Terms { keys, label } = &self.terms;
+        let hit = keys.get_remote(cache, label, &wanted).await;
         ledger.attempt.waited += asked.elapsed();
-        ledger.looked_up();
-        hit.and_then(|hit| self.kept(&hit, ledger))
-            .ok_or_else(not_cached)
+        hit
+    }
+
+    /// Whether somebody has asked the same and is being answered.
+    fn is_flying(&self) -> bool {
+        let flights = &self.call.gateway().instance.flights;
+        let Keys { counted, own } = &self.terms.keys;
+        flights.has(counted) || flights.has(own)
     }
 
     /// Reads one flight and, where that failed short of the provider's last

@@ -135,6 +135,9 @@ pub(super) enum Script {
     Babbles,
     /// Answers with what is no string.
     Lies,
+    /// Answers the first look-up, with junk, when the second is asked, of which
+    /// it has nothing.
+    Late,
 }
 
 /// A server that introduces itself well and then follows its script; it ends
@@ -153,6 +156,7 @@ pub(super) fn scripted(script: Script) -> String {
 fn serve(stream: TcpStream, script: Script) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut input = BufReader::new(stream);
+    let mut looked_up = 0;
     loop {
         let command = read(&mut input)?;
         let channel = command.get(1).map_or("", String::as_str);
@@ -163,11 +167,21 @@ fn serve(stream: TcpStream, script: Script) -> Option<()> {
                 ">3\r\n$9\r\nsubscribe\r\n${}\r\n{channel}\r\n:1\r\n",
                 channel.len()
             ),
+            "GETRANGE" if matches!(script, Script::Late) => {
+                looked_up += 1;
+                match looked_up {
+                    1 => continue,
+                    2 => "$4\r\njunk\r\n:9\r\n$0\r\n\r\n".to_owned(),
+                    _ => "$0\r\n\r\n".to_owned(),
+                }
+            }
+            "PTTL" if matches!(script, Script::Late) && looked_up < 2 => continue,
             "GETRANGE" | "PTTL" => match script {
                 Script::Silent => continue,
                 Script::Hangs => return None,
                 Script::Babbles => "<html>bad gateway</html>\r\n".to_owned(),
                 Script::Lies => "*2\r\n:1\r\n:2\r\n".to_owned(),
+                Script::Late => ":-2\r\n".to_owned(),
             },
             _ => "+OK\r\n".to_owned(),
         };
