@@ -43,8 +43,14 @@ pub enum Kind {
     InvalidRequest,
     /// The body is larger than `[server] max_body`.
     RequestTooLarge,
-    /// The caller stopped sending its body.
+    /// The caller stopped sending its request.
     RequestTimeout,
+    /// The target has more bytes than one may have.
+    TargetTooLong,
+    /// The head has too many fields, or too many bytes.
+    HeadTooLarge,
+    /// A version of HTTP that is not served.
+    VersionNotSupported,
     /// No gateway key, or a wrong one.
     InvalidApiKey,
     /// A gateway key that may not do this.
@@ -177,6 +183,9 @@ impl Kind {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::InvalidApiKey => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::ModelNotFound | Self::NotFound => StatusCode::NOT_FOUND,
@@ -196,6 +205,9 @@ impl Kind {
             Self::InvalidRequest => "invalid_request",
             Self::RequestTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::VersionNotSupported => "version_not_supported",
             Self::InvalidApiKey => "invalid_api_key",
             Self::Forbidden => "forbidden",
             Self::ModelNotFound => "model_not_found",
@@ -217,6 +229,9 @@ impl Kind {
             Self::InvalidRequest
             | Self::RequestTooLarge
             | Self::RequestTimeout
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::VersionNotSupported
             | Self::InvalidApiKey
             | Self::Forbidden
             | Self::ModelNotFound

@@ -24,6 +24,7 @@ mod events;
 mod flight;
 mod generate;
 mod headers;
+pub mod incoming;
 pub mod intake;
 pub mod ledger;
 mod manner;
@@ -49,8 +50,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version, request};
-use hyper::body::Incoming;
+use http::{Method, Version, request};
 use tokio::time::Instant;
 
 use self::asked::{Asked, Source};
@@ -61,6 +61,7 @@ use self::drain::Drain;
 use self::embed::Gathering;
 use self::endpoint::{Endpoint, Flavour};
 use self::flight::Flights;
+use self::incoming::Incoming;
 use self::intake::{Patience, Within};
 use self::ledger::Ledger;
 use self::manner::Manner;
@@ -72,7 +73,7 @@ use crate::cache::stored::LARGEST_BODY;
 use crate::config::Config;
 use crate::dialect::Format;
 use crate::error::{Error, Kind};
-use crate::http1::{Fields, Name, NameSet};
+use crate::http1::{Fields, Name, NameSet, Response};
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
 use crate::upstream;
@@ -158,9 +159,7 @@ impl Gateway {
     }
 
     /// Answers one request, whatever happens.
-    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
-        let (head, mut body) = request.into_parts();
-        let head = Head::from(head);
+    pub async fn handle(self: Arc<Self>, head: Head, body: Incoming) -> Response<Reply> {
         let mut ledger = Box::new(Ledger::open(
             &self.instance,
             head.method.clone(),
@@ -177,14 +176,11 @@ impl Gateway {
                 ledger.endpoint = endpoint.name();
                 Unpanicked(Box::pin(self.run(head, body, endpoint, &mut ledger))).await
             }
-            Err(error) => {
-                intake::decline(&mut body, &head.fields).await;
-                Err(error)
-            }
+            Err(error) => Err(error),
         };
         let answered =
             outcome.unwrap_or_else(|error| Answered::error(&error, dialect, &mut ledger));
-        answered.into_response(ledger, &self.instance)
+        answered.into_reply(ledger, &self.instance)
     }
 
     /// Answers with one of nowait's own pages, booked like any request.
@@ -203,7 +199,24 @@ impl Gateway {
         ));
         ledger.endpoint = name;
         let made = make().unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
-        made.into_response(ledger, &self.instance)
+        made.into_reply(ledger, &self.instance)
+    }
+
+    /// Answers a request that is not one, booked like any. `head` is what could
+    /// be read of its own.
+    pub fn refuse(&self, head: &Head, error: &Error) -> Response<Reply> {
+        let mut ledger = Box::new(Ledger::open(
+            &self.instance,
+            head.method.clone(),
+            head.path(),
+            &head.fields,
+        ));
+        let dialect = match Endpoint::of(&head.method, head.path()) {
+            Ok(endpoint) => endpoint.dialect(&head.fields),
+            Err(_) => endpoint::dialect_of_unknown(head.path(), &head.fields),
+        };
+        let answered = Answered::error(error, dialect, &mut ledger);
+        answered.into_reply(ledger, &self.instance)
     }
 
     async fn run(
@@ -213,13 +226,7 @@ impl Gateway {
         endpoint: Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Answered, Error> {
-        let tenant = match self.admit(&head.fields) {
-            Ok(tenant) => tenant,
-            Err(error) => {
-                intake::decline(&mut body, &head.fields).await;
-                return Err(error);
-            }
-        };
+        let tenant = self.admit(&head.fields)?;
         ledger.authenticated(&tenant, Instant::now());
         let caller = Caller::new(head, tenant)?;
         // All but the plain path are boxed, so that the room of the largest is
@@ -243,10 +250,7 @@ impl Gateway {
                 Box::pin(batch::answer(self, caller, &body, ledger)).await
             }
             Endpoint::Purge => {
-                if let Err(error) = caller.tenant.must_be_admin() {
-                    intake::decline(&mut body, &caller.fields).await;
-                    return Err(error);
-                }
+                caller.tenant.must_be_admin()?;
                 let body = self.read(&mut body, &caller, ledger).await?;
                 Box::pin(purge::answer(self, &caller, &body)).await
             }
@@ -303,7 +307,7 @@ impl Gateway {
             total: caller.patience.total.unwrap_or(self.config.timeout.total),
         };
         let limit = self.config.server.max_body;
-        let read = intake::read(body, &caller.fields, limit, within).await;
+        let read = intake::read(body, limit, within).await;
         ledger.intake = asked.elapsed();
         let bytes = read?;
         ledger.bytes_in = bytes.len() as u64;

@@ -6,11 +6,15 @@
 
 pub mod assemble;
 mod connection;
+mod h1;
+mod h2;
 mod limits;
 pub(crate) mod listen;
 pub mod pages;
 mod routes;
 mod tls;
+
+pub use h1::fuzz_requests;
 
 use std::io;
 use std::net::SocketAddr;

@@ -208,6 +208,9 @@ fn openai_type(kind: Kind) -> &'static str {
         Kind::InvalidRequest
         | Kind::RequestTooLarge
         | Kind::RequestTimeout
+        | Kind::TargetTooLong
+        | Kind::HeadTooLarge
+        | Kind::VersionNotSupported
         | Kind::InvalidApiKey
         | Kind::Forbidden
         | Kind::ModelNotFound
@@ -227,7 +230,12 @@ fn openai_type(kind: Kind) -> &'static str {
 /// Anthropic's documented types.
 fn anthropic_type(kind: Kind) -> &'static str {
     match kind {
-        Kind::InvalidRequest | Kind::MethodNotAllowed | Kind::Loop => "invalid_request_error",
+        Kind::InvalidRequest
+        | Kind::TargetTooLong
+        | Kind::HeadTooLarge
+        | Kind::VersionNotSupported
+        | Kind::MethodNotAllowed
+        | Kind::Loop => "invalid_request_error",
         Kind::RequestTooLarge => "request_too_large",
         Kind::InvalidApiKey => "authentication_error",
         Kind::Forbidden => "permission_error",

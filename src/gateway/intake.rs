@@ -11,15 +11,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::incoming::Incoming;
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name};
 
 /// How long a caller may pause while sending its body.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-/// How much of a body that is too large is read and dropped, so that a caller
-/// that writes before it reads still gets the answer instead of a reset.
-const DRAIN_MAX: u64 = 64 << 20;
 
 /// The time a call has.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +29,14 @@ pub struct Within {
 
 /// Reads a whole body of at most `limit` bytes within the time of its call.
 ///
-/// The common body lies in one chunk and is handed on without a copy.
-pub async fn read(
-    body: &mut hyper::body::Incoming,
-    fields: &Fields,
-    limit: u64,
-    within: Within,
-) -> Result<Bytes, Error> {
+/// A refused body is left unread: what that means for its connection is the
+/// server's affair. The common one came with its head and isn't copied.
+pub async fn read(body: &mut Incoming, limit: u64, within: Within) -> Result<Bytes, Error> {
+    if let Incoming::Whole(bytes) = body {
+        return bounded(std::mem::take(bytes), limit);
+    }
     let told = body.size_hint().lower();
     if told > limit {
-        decline(body, fields).await;
         return Err(too_large(Some(told), limit));
     }
     let Some(first) = chunk(body, within).await? else {
@@ -54,7 +49,6 @@ pub async fn read(
     whole.extend_from_slice(&first);
     while let Some(next) = chunk(body, within).await? {
         if (whole.len() + next.len()) as u64 > limit {
-            discard(body).await;
             return Err(too_large(None, limit));
         }
         whole.extend_from_slice(&next);
@@ -69,7 +63,7 @@ fn bounded(bytes: Bytes, limit: u64) -> Result<Bytes, Error> {
     Ok(bytes)
 }
 
-async fn chunk(body: &mut hyper::body::Incoming, within: Within) -> Result<Option<Bytes>, Error> {
+async fn chunk(body: &mut Incoming, within: Within) -> Result<Option<Bytes>, Error> {
     loop {
         let deadline = within.started + within.total;
         let until = deadline.min(Instant::now() + PAUSE_MAX);
@@ -77,10 +71,9 @@ async fn chunk(body: &mut hyper::body::Incoming, within: Within) -> Result<Optio
             Ok(None) => return Ok(None),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(fault))) => {
-                return Err(Error::new(
-                    Kind::InvalidRequest,
-                    "the request body ended before its announced end",
-                )
+                return Err(Error::invalid(format!(
+                    "reading the request body: {fault}: send all of it, framed as HTTP says"
+                ))
                 .because(fault));
             }
             Err(_) if until == deadline => {
@@ -104,30 +97,6 @@ async fn chunk(body: &mut hyper::body::Incoming, within: Within) -> Result<Optio
             && !data.is_empty()
         {
             return Ok(Some(data));
-        }
-    }
-}
-
-/// Lets a body that is refused pass unread, so that the refusal arrives: to
-/// close a connection with bytes unread resets it, and the reset overtakes the
-/// answer on its way to a caller that is still writing. One that asked first
-/// is told no before it writes.
-pub async fn decline(body: &mut hyper::body::Incoming, fields: &Fields) {
-    if !fields.has(Name::Expect) {
-        discard(body).await;
-    }
-}
-
-/// Reads a body off, up to a bound in size and time.
-pub async fn discard(body: &mut hyper::body::Incoming) {
-    let until = Instant::now() + Duration::from_secs(5);
-    let mut seen = 0;
-    while seen < DRAIN_MAX {
-        // One that has stopped writing is reading.
-        let pause = Instant::now() + Duration::from_millis(500);
-        match timeout_at(until.min(pause), body.frame()).await {
-            Ok(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len) as u64,
-            _ => return,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::asked::{Asked, Charge};
 use super::attempt::{Limits, Span, Unanswered};
 use super::course::turned_away;
 use super::headers::{self, Passage};
+use super::incoming::Incoming;
 use super::intake::{self, Within};
 use super::ledger::Ledger;
 use super::plan::Callee;
@@ -37,20 +38,15 @@ pub(super) async fn answer(
     caller: &Caller,
     provider: &str,
     rest: &str,
-    mut body: hyper::body::Incoming,
+    mut body: Incoming,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
     let allowed = caller.tenant.may_use_all_of(provider);
-    let callee = match gateway.callee(provider).and_then(|it| allowed.map(|()| it)) {
-        Ok(callee) => callee,
-        Err(error) => {
-            intake::decline(&mut body, &caller.fields).await;
-            return Err(error);
-        }
-    };
+    let callee = gateway.callee(provider)?;
+    allowed?;
     ledger.callee = Some(Arc::clone(callee));
     let timeouts = gateway.routes.timeouts();
-    let mut upload = None;
+    let mut span = Span::Raw;
     let body = match body.size_hint().exact() {
         Some(0) => upstream::Body::Empty,
         Some(size) if size <= HELD_MAX => {
@@ -58,20 +54,15 @@ pub(super) async fn answer(
                 started: ledger.started,
                 total: caller.patience.total.unwrap_or(timeouts.total),
             };
-            let bytes: Bytes = intake::read(&mut body, &caller.fields, HELD_MAX, within).await?;
+            let bytes: Bytes = intake::read(&mut body, HELD_MAX, within).await?;
             ledger.bytes_in = bytes.len() as u64;
             bytes.into()
         }
         _ => {
-            let (here, travelling) = Upload::begin(body);
-            ledger.uploaded = Some(here.taken());
-            upload = Some(here);
-            upstream::Body::stream(travelling)
+            span = Span::Upload;
+            let taken = Arc::clone(ledger.uploaded.insert(Arc::default()));
+            upstream::Body::stream(Upload::new(body, taken))
         }
-    };
-    let span = match upload {
-        Some(_) => Span::Upload,
-        None => Span::Raw,
     };
     let limits = Limits::new(ledger.started, timeouts, caller.patience, span);
     let id = Arc::clone(&ledger.request_id);
@@ -83,23 +74,9 @@ pub(super) async fn answer(
     };
 
     ledger.planned(Instant::now());
-    let asking = once(
-        gateway,
-        callee,
-        request,
-        limits,
-        caller.manner.priority,
-        ledger,
-    );
-    let mut asked = match asking.await {
-        Ok(asked) => asked,
-        Err(unanswered) => {
-            if let Some(mut rest) = upload.and_then(|upload| upload.left()) {
-                intake::discard(&mut rest).await;
-            }
-            return Err(unanswered.error);
-        }
-    };
+    let priority = caller.manner.priority;
+    let asking = once(gateway, callee, request, limits, priority, ledger);
+    let mut asked = asking.await.map_err(|unanswered| unanswered.error)?;
     let status = asked.status;
     let is_event_stream = asked.is_event_stream();
     let mut fields = std::mem::take(&mut asked.fields);

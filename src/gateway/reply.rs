@@ -1,5 +1,5 @@
-//! What the caller gets: the body handed to the HTTP library, with the ledger
-//! that is closed when the last of it has gone.
+//! What the caller gets: the body handed to its server, with the ledger that is
+//! closed when the last of it has gone.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Instance;
@@ -19,7 +19,7 @@ use super::relay::{Relay, Step};
 use crate::dialect::error::problem_body;
 use crate::dialect::{Dialect, ErrorView, error_body};
 use crate::error::{Error, Kind};
-use crate::http1::{Fields, Name};
+use crate::http1::{Fields, Name, Response};
 
 /// A response not yet handed over.
 pub struct Answered {
@@ -90,11 +90,7 @@ impl Answered {
     }
 
     /// Hands it over, with the ledger to be closed at its end.
-    pub fn into_response(
-        mut self,
-        mut ledger: Box<Ledger>,
-        instance: &Instance,
-    ) -> Response<Reply> {
+    pub fn into_reply(mut self, mut ledger: Box<Ledger>, instance: &Instance) -> Response<Reply> {
         ledger.head_ready(self.status);
         if matches!(&self.body, Body::Whole(bytes) if bytes.is_empty()) {
             // Nobody asks a body for its end that has none.
@@ -105,15 +101,17 @@ impl Answered {
         }
         headers::reply(&mut self.fields, &ledger, instance);
         let length = self.fields.text(Name::ContentLength);
-        let mut response = Response::new(Reply {
+        let reply = Reply {
             length: length.and_then(|length| length.parse().ok()),
             body: self.body,
             cut: false,
             ledger,
-        });
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.fields.to_map();
-        response
+        };
+        Response {
+            status: self.status,
+            fields: self.fields,
+            body: reply,
+        }
     }
 }
 

@@ -1,40 +1,27 @@
 //! One caller's connection: HTTP/1.1, or HTTP/2 where the caller opens with
 //! its preface or settles on it by ALPN.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Shared, routes};
-
-/// How long a caller may take over a request's head, and so how long an idle
-/// connection is kept: longer than the clients' own pools keep theirs, so that
-/// they close first and no request meets a closing connection.
-const HEAD_MAX: Duration = Duration::from_secs(75);
+use super::{Shared, h1, h2, routes};
+use crate::error::Error;
+use crate::gateway::Head;
+use crate::gateway::drain::Drain;
+use crate::gateway::incoming::Incoming;
+use crate::gateway::reply::Reply;
+use crate::http1::Response;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-
-/// The most of a request's head, and of what waits to be written to a caller.
-const BUFFER_MAX: usize = 128 << 10;
-
-/// Requests at once on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 256;
 
 /// Callers' connections open now.
 #[derive(Debug, Default)]
@@ -102,7 +89,7 @@ pub(super) fn spawn(stream: TcpStream, shared: &Arc<Shared>) {
                 let sniffed = tokio::select! {
                     biased;
                     // A caller that says nothing for so long has nothing to say.
-                    sniffed = timeout(HEAD_MAX, opens_with_preface(&stream)) => sniffed,
+                    sniffed = timeout(h1::IDLE_MAX, opens_with_preface(&stream)) => sniffed,
                     // Nor has one that has said nothing when the end begins.
                     () = shared.instance.drain.begun() => return,
                 };
@@ -146,60 +133,24 @@ async fn serve<IO>(io: IO, is_two: bool, shared: &Arc<Shared>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let gateway = shared.current.load_full();
-        let shared = Arc::clone(shared);
-        async move { Ok::<_, Infallible>(routes::answer(shared, gateway, request).await) }
-    });
-    let io = TokioIo::new(io);
-    // What goes wrong on a connection is between the caller and itself.
-    if is_two {
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .keep_alive_interval(HEAD_MAX)
-            .max_header_list_size(BUFFER_MAX as u32)
-            .serve_connection(io, service);
-        let told = http2::Connection::graceful_shutdown;
-        let _ = Box::pin(until_drained(connection, told, shared)).await;
-    } else {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_MAX)
-            .max_buf_size(BUFFER_MAX)
-            .serve_connection(io, service);
-        let told = http1::Connection::graceful_shutdown;
-        let _ = Box::pin(until_drained(connection, told, shared)).await;
+    match is_two {
+        true => Box::pin(h2::serve(io, shared)).await,
+        false => h1::serve(io, shared).await,
     }
 }
 
-/// Runs a connection to its end, telling it when the drain begins.
-async fn until_drained<C: Future>(
-    connection: C,
-    tell: impl Fn(Pin<&mut C>),
-    shared: &Shared,
-) -> C::Output {
-    let drain = &shared.instance.drain;
-    let mut connection = pin!(connection);
-    let mut begun = pin!(drain.begun());
-    let (mut told, mut listening) = (false, false);
-    poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                return Poll::Ready(end);
-            }
-            // This task's waker never changes, so listening once is enough,
-            // and costs no lock at every wake-up.
-            if !listening {
-                listening = true;
-                let _ = begun.as_mut().poll(cx);
-            }
-            if told || !drain.is_draining() {
-                return Poll::Pending;
-            }
-            told = true;
-            tell(connection.as_mut());
-        }
-    })
-    .await
+impl h1::Service for Arc<Shared> {
+    type Body = Reply;
+
+    async fn answer(&self, head: Head, body: Incoming) -> Response<Reply> {
+        routes::answer(self, head, body).await
+    }
+
+    fn refuse(&self, head: &Head, why: &Error) -> Response<Reply> {
+        self.current.load().refuse(head, why)
+    }
+
+    fn drain(&self) -> &Drain {
+        &self.instance.drain
+    }
 }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 
 use super::{Shared, assemble, pages};
 use crate::error::{Error, Kind};
+use crate::gateway::incoming::Incoming;
 use crate::gateway::reply::{Answered, Body, Reply};
-use crate::gateway::{Gateway, Head, status};
-use crate::http1::{Fields, Name};
+use crate::gateway::{Head, status};
+use crate::http1::{Fields, Name, Response};
 use crate::metrics;
 
 /// How long readiness may wait for the first spares.
@@ -51,15 +51,11 @@ impl Page {
 }
 
 /// Answers one request.
-pub(super) async fn answer(
-    shared: Arc<Shared>,
-    gateway: Arc<Gateway>,
-    request: Request<Incoming>,
-) -> Response<Reply> {
-    let Some(page) = Page::at(request.uri().path()) else {
-        return gateway.handle(request).await;
+pub(super) async fn answer(shared: &Shared, head: Head, body: Incoming) -> Response<Reply> {
+    let gateway = shared.current.load_full();
+    let Some(page) = Page::at(head.path()) else {
+        return gateway.handle(head, body).await;
     };
-    let head = Head::from(request.into_parts().0);
     gateway.page(&head, page.name(), || {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(Error::new(
@@ -72,7 +68,7 @@ pub(super) async fn answer(
             Page::Health => {
                 Answered::whole(StatusCode::OK, "application/json", r#"{"status":"ok"}"#)
             }
-            Page::Ready => readiness(&shared),
+            Page::Ready => readiness(shared),
             Page::Metrics => {
                 gateway
                     .tenants

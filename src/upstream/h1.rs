@@ -8,13 +8,11 @@
 
 mod answer;
 mod encode;
-mod framing;
 mod fuzz;
 mod head;
 mod reading;
 mod upload;
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -37,29 +35,12 @@ use super::origin::Names;
 use super::pool::Pool;
 use super::send::{Again, Failed};
 use super::wire::Wire;
+use crate::http1::with_scratch;
 use reading::{Beginning, Begun};
 use upload::{Halt, Upload};
 
 /// Bytes of a head.
 const MAX_HEAD: usize = 128 << 10;
-
-/// What one read takes at most.
-const MAX_READ: usize = 64 << 10;
-
-thread_local! {
-    /// What is read into, by one connection at a time.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Lends the thread's reading space, so that a connection that waits holds
-/// none.
-fn with_scratch<T>(run: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut scratch = SCRATCH.take();
-    scratch.resize(MAX_READ, 0);
-    let outcome = run(&mut scratch);
-    SCRATCH.set(scratch);
-    outcome
-}
 
 /// Reads once; 0 is the end.
 fn read(wire: &mut Wire, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -270,37 +251,5 @@ impl Drop for Lease {
         {
             Pool::give(conn);
         }
-    }
-}
-
-/// Why what came is not an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Malformed {
-    Head(httparse::Error),
-    /// A head of too many bytes.
-    TooLarge,
-    /// A length that is not one, or two that differ.
-    Length,
-    /// A transfer coding that HTTP/1.0 does not have.
-    Coded,
-    ChunkSize,
-    ChunkEnd,
-    /// Too many bytes of chunk extensions.
-    Extensions,
-    Trailers,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Head(error) => return error.fmt(f),
-            Self::TooLarge => "its head is over 128 KiB",
-            Self::Length => "its content-length is not one number",
-            Self::Coded => "HTTP/1.0 has no transfer-encoding",
-            Self::ChunkSize => "a chunk has no size that could be read",
-            Self::ChunkEnd => "a chunk does not end where it says",
-            Self::Extensions => "its chunks have more than 16 KiB of extensions",
-            Self::Trailers => "what follows the last chunk are not fields",
-        })
     }
 }

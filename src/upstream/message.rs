@@ -1,11 +1,11 @@
-//! What is asked of an upstream, and the head of what it answers.
+//! What is asked of an upstream, and what it answers.
 
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
 
 use super::body::Body;
 use super::incoming::Incoming;
-use crate::http1::Fields;
+use crate::http1::{self, Fields};
 
 /// A request. Scheme, authority and `host` are the upstream's, how the body is
 /// framed is told from the body.
@@ -22,12 +22,4 @@ pub struct Request {
 }
 
 /// An answer that has begun.
-#[derive(Debug)]
-pub struct Response {
-    /// How it went.
-    pub status: StatusCode,
-    /// Its fields.
-    pub fields: Fields,
-    /// The rest.
-    pub body: Incoming,
-}
+pub type Response = http1::Response<Incoming>;

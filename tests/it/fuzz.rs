@@ -92,6 +92,15 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "requests",
+        nowait::server::fuzz_requests,
+        &[
+            b"\x01\x02\x03\x04\x05\x06\x07\x08POST /v1/chat/completions?a=b HTTP/1.1\r\nHost: a.test:80\r\ncontent-length: 5\r\n\r\nhelloGET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\nGET http://b.test HTTP/1.1\r\nhost: b.test\r\n\r\n",
+            b"\x05\x01\x07\x20\x01\x01\x09\x03\r\nPUT /files HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n5\r\nhello\r\nB;x=y\r\n01234567890\r\n0\r\nx-sum: 7\r\n\r\nOPTIONS * HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n",
+            b"\x40\x40\x40\x40\x40\x40\x40\x40POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
+        ],
+    ),
+    (
         "fold",
         nowait::dialect::fold::fuzz_fold,
         &[

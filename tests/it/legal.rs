@@ -94,7 +94,7 @@ fn odd_targets_are_answered_and_none_leads_past_a_check() {
         ("GET", "http://gateway.test/health", 200),
         ("GET", "http://other.test:81/health?x", 200),
         ("OPTIONS", "*", 404),
-        ("CONNECT", "other.test:443", 404),
+        ("CONNECT", "other.test:443", 400),
         ("GET", "//health", 404),
         ("GET", "/health/", 404),
         ("GET", "/%68ealth", 404),

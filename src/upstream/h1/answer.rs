@@ -8,8 +8,9 @@ use http_body::{Frame, SizeHint};
 
 use super::reading::Reading;
 use super::upload::{Halt, Upload};
-use super::{Lease, Malformed, read, with_scratch};
+use super::{Lease, read};
 use crate::error::Source;
+use crate::http1::{Malformed, with_scratch};
 use crate::upstream::fault::{Fault, FaultKind};
 
 /// An answer that is being read. Dropping it before its end closes the

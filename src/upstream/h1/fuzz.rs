@@ -1,7 +1,7 @@
 //! The fuzz body of what reads answers: chunking changes nothing.
 
-use super::Malformed;
 use super::reading::Beginning;
+use crate::http1::Malformed;
 
 /// What an answer has turned out to be.
 #[derive(Debug, Default, PartialEq)]

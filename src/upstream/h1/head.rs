@@ -6,15 +6,12 @@
 
 use std::mem::MaybeUninit;
 
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use super::Malformed;
-use super::framing::Framing;
-use crate::http1::{Fields, Name};
+use crate::http1::{Fields, Framing, Malformed, Name, told};
 
-/// Fields that a head or its trailers may have; providers send up to 40.
-pub(super) const MAX_FIELDS: usize = 100;
+/// Fields that a head may have; providers send up to 40.
+const MAX_FIELDS: usize = 100;
 
 /// What stands at the beginning of some bytes.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Parsed, Malformed> {
     }
     let is_old = parsed.version == Some(0);
     let mut fields = Fields::read(bytes, parsed.headers, OURS.0, OURS.1);
-    let mut keeps = keeps(&fields, is_old);
+    let mut keeps = told::keeps(&fields, is_old);
     let bodiless = to_head
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
@@ -87,7 +84,7 @@ fn framing(fields: &mut Fields, is_old: bool, keeps: &mut bool) -> Result<Framin
         if is_old {
             return Err(Malformed::Coded);
         }
-        let is_chunked = is_token(last, b"chunked");
+        let is_chunked = told::is_token(last, b"chunked");
         // RFC 9112, 6.1 and 6.3: the coding prevails over a length, which must
         // not travel further; and who sends both is not trusted with more.
         if fields.has(Name::ContentLength) {
@@ -97,62 +94,11 @@ fn framing(fields: &mut Fields, is_old: bool, keeps: &mut bool) -> Result<Framin
         if is_chunked {
             return Ok(Framing::Chunked);
         }
-    } else if let Some(length) = length(fields)? {
+    } else if let Some(length) = told::length(fields)? {
         return Ok(Framing::Length(length));
     }
     *keeps = false;
     Ok(Framing::UntilClose)
-}
-
-/// What `content-length` says: digits, and the same wherever it is repeated.
-fn length(fields: &Fields) -> Result<Option<u64>, Malformed> {
-    let mut length = None;
-    for digits in fields.list(Name::ContentLength) {
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(Malformed::Length);
-        }
-        let number = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(Malformed::Length)?;
-        if length.is_some_and(|other: u64| other != number) {
-            return Err(Malformed::Length);
-        }
-        length = Some(number);
-    }
-    Ok(length)
-}
-
-/// Whether the connection outlives the answer (RFC 9112, 9.3).
-fn keeps(fields: &Fields, is_old: bool) -> bool {
-    let says = |what: &[u8]| {
-        let mut options = fields.list(Name::Connection);
-        options.any(|option| is_token(option, what))
-    };
-    !says(b"close") && (!is_old || says(b"keep-alive"))
-}
-
-fn is_token(text: &[u8], token: &[u8]) -> bool {
-    text.trim_ascii().eq_ignore_ascii_case(token)
-}
-
-/// The fields after the last chunk, the empty line included in `bytes`.
-pub(super) fn trailers(bytes: &[u8]) -> Result<HeaderMap, Malformed> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let parsed = match httparse::parse_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete((length, parsed))) if length == bytes.len() => parsed,
-        _ => return Err(Malformed::Trailers),
-    };
-    let mut trailers = HeaderMap::with_capacity(parsed.len());
-    for field in parsed {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_bytes(field.value);
-        match (name, value) {
-            (Ok(name), Ok(value)) => trailers.append(name, value),
-            _ => return Err(Malformed::Trailers),
-        };
-    }
-    Ok(trailers)
 }
 
 #[cfg(test)]
@@ -283,14 +229,5 @@ mod tests {
         };
         let values: Vec<_> = head.fields.iter().map(|field| field.value).collect();
         assert_eq!(values, [&b"a"[..], b"b", b"\xe9"]);
-    }
-
-    #[test]
-    fn trailers_are_fields_and_nothing_else() {
-        assert_eq!(trailers(b"a: 1\r\nb: 2\r\n\r\n").unwrap()["b"], "2");
-        assert!(trailers(b"\r\n").unwrap().is_empty());
-        for wrong in [&b"a: 1\r\n"[..], b"a\r\n\r\n", b"a: 1\r\n\r\nb: 2\r\n\r\n"] {
-            assert!(trailers(wrong).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 
-use super::framing::Decoder;
+use super::MAX_HEAD;
 use super::head::{self, Head, Parsed};
-use super::{MAX_HEAD, Malformed};
+use crate::http1::{Decoder, Malformed};
 
 /// An answer whose head has not come yet.
 pub(super) struct Beginning {

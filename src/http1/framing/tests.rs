@@ -6,11 +6,7 @@ use super::*;
 
 /// The data of `wire` when it comes in pieces of `sizes` in turn (whole, if
 /// there are none), what follows the body, and how it ended.
-pub(in crate::upstream::h1) fn read(
-    framing: Framing,
-    wire: &[u8],
-    sizes: &[usize],
-) -> (Vec<u8>, usize, Decoder) {
+fn read(framing: Framing, wire: &[u8], sizes: &[usize]) -> (Vec<u8>, usize, Decoder) {
     let mut decoder = Decoder::new(framing);
     let (mut data, mut taken) = (Vec::new(), 0);
     let mut sizes = sizes.iter().copied().cycle();

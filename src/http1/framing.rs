@@ -1,4 +1,4 @@
-//! Where the body of an answer ends, and what of the bytes on the wire is data
+//! Where the body of a message ends, and what of the bytes on the wire is data
 //! (RFC 9112, 6 and 7).
 //!
 //! Works on whatever has been read: however the bytes are cut, the data are the
@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use http::HeaderMap;
 
-use super::Malformed;
-use super::head;
+use super::malformed::Malformed;
+use super::told;
 
 /// Bytes of chunk extensions in one body; nobody uses them.
 const MAX_EXTENSIONS: u32 = 16 << 10;
@@ -17,19 +17,19 @@ const MAX_EXTENSIONS: u32 = 16 << 10;
 /// Bytes of the fields after the last chunk.
 const MAX_TRAILERS: usize = 16 << 10;
 
-/// How the body of an answer is told from what follows it.
+/// How the body of a message is told from what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// So many bytes.
     Length(u64),
     Chunked,
-    /// By the connection's end.
+    /// By the connection's end, as only answers may.
     UntilClose,
 }
 
-/// The body of an answer as far as it has been read.
+/// The body of a message as far as it has been read.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     state: State,
     /// Of chunk extensions so far.
     extensions: u32,
@@ -75,15 +75,15 @@ struct Trailers {
 
 /// What some bytes have turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// Where the data are now.
-    pub(super) data: Range<usize>,
+    pub(crate) data: Range<usize>,
     /// How many bytes belong to the body; what follows does not.
-    pub(super) taken: usize,
+    pub(crate) taken: usize,
 }
 
 impl Decoder {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         let state = match framing {
             Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
@@ -99,7 +99,7 @@ impl Decoder {
 
     /// Takes what belongs to the body from the front of `bytes`, and moves the
     /// data in it together.
-    pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Decoded {
+    pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Decoded {
         let mut data = 0..0;
         let mut at = 0;
         while at < bytes.len() && !self.is_over() {
@@ -196,7 +196,7 @@ impl Decoder {
             self.trailers = None;
             self.state = State::Done;
         } else if seen.ends_with(b"\n\r\n") {
-            self.state = match head::trailers(seen) {
+            self.state = match told::trailers(seen) {
                 Ok(fields) => {
                     **trailers = Trailers {
                         bytes: Vec::new(),
@@ -211,7 +211,7 @@ impl Decoder {
     }
 
     /// The connection has ended; whether the body has, too.
-    pub(super) fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         if self.state == State::UntilClose {
             self.state = State::Done;
         }
@@ -219,12 +219,12 @@ impl Decoder {
     }
 
     /// All of it has come.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// What came is not a body: nothing after this is.
-    pub(super) fn wrong(&self) -> Option<Malformed> {
+    pub(crate) fn wrong(&self) -> Option<Malformed> {
         match self.state {
             State::Wrong(why) => Some(why),
             _ => None,
@@ -236,7 +236,7 @@ impl Decoder {
     }
 
     /// How much is left, if that is known.
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         match self.state {
             State::Length(left) => Some(left),
             State::Done => Some(0),
@@ -245,14 +245,14 @@ impl Decoder {
     }
 
     /// The fields that came after the last chunk, once.
-    pub(super) fn take_fields(&mut self) -> Option<HeaderMap> {
+    pub(crate) fn take_fields(&mut self) -> Option<HeaderMap> {
         self.trailers
             .take_if(|trailers| trailers.fields.is_some())?
             .fields
     }
 
     /// There are fields to take.
-    pub(super) fn has_fields(&self) -> bool {
+    pub(crate) fn has_fields(&self) -> bool {
         self.trailers.is_some() && self.is_done()
     }
 }
