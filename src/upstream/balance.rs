@@ -3,7 +3,9 @@
 //! A [`Policy`] gives a full [`Ranking`] of a model's targets: those that may be
 //! asked now in the policy's order, then those that are out, paused or used up,
 //! the soonest back first. So the ranking is never empty, and the last target is
-//! asked whatever its health is.
+//! asked whatever its health is. Where all are out, the policy ranks them as if
+//! they were well: one alone could not bear the calls of all, and whichever is
+//! well again is found at once.
 //!
 //! A policy is one function that orders the targets that may be asked, and knows
 //! nothing of the others. All are pure but for [`Weighted`]'s place in its
@@ -82,11 +84,16 @@ impl Policy {
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Ranking {
-        let mut all: Vec<usize> = (0..targets.len()).collect();
-        // False before true: the usable ones come first. Stable: as they are listed.
-        all.sort_by_key(|target| !targets[*target].is_usable());
         let usable = targets.iter().filter(|view| view.is_usable()).count();
-        let (good, bad) = all.split_at_mut(usable);
+        let is_good = |view: &View| match usable {
+            0 => !view.is_told_to_wait(),
+            _ => view.is_usable(),
+        };
+        let mut all: Vec<usize> = (0..targets.len()).collect();
+        // False before true: the good ones come first. Stable: as they are listed.
+        all.sort_by_key(|target| !is_good(&targets[*target]));
+        let good = targets.iter().filter(|view| is_good(view)).count();
+        let (good, bad) = all.split_at_mut(good);
         bad.sort_by_key(|target| targets[*target].back(now));
         match self {
             _ if good.len() < 2 => {}

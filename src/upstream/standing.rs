@@ -145,7 +145,13 @@ impl View {
     /// Whether a call may go there. A target whose quota is used up is as good as
     /// paused.
     pub fn is_usable(&self) -> bool {
-        self.state.is_usable() && self.paused_until.is_none() && self.quota >= USED_UP
+        self.state.is_usable() && !self.is_told_to_wait()
+    }
+
+    /// Whether its provider would refuse a call now: it said so (429), or its quota
+    /// is used up.
+    pub fn is_told_to_wait(&self) -> bool {
+        self.paused_until.is_some() || self.quota < USED_UP
     }
 
     /// Whether so little is left of its quota that it should be spared.

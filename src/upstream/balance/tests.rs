@@ -127,8 +127,12 @@ proptest! {
             let (usable, rest) = all.split_at(ranking.usable().len());
             prop_assert!(usable.iter().all(|target| views[*target].is_usable()));
             prop_assert!(rest.iter().all(|target| !views[*target].is_usable()));
+            // Where none is usable the policy ranks those that nobody said to wait for.
+            let tries = rest.iter().take_while(|target| !views[**target].is_told_to_wait());
+            let tries = if usable.is_empty() { tries.count() } else { 0 };
+            let waits: Vec<u64> = rest[tries..].iter().map(|target| back[*target]).collect();
+            prop_assert!(tries == 0 || rest[tries..].iter().all(|target| views[*target].is_told_to_wait()));
             // Paused and out are told in whole seconds of slightly different nows.
-            let waits: Vec<u64> = rest.iter().map(|target| back[*target]).collect();
             prop_assert!(waits.is_sorted(), "{waits:?}");
             all.sort_unstable();
             prop_assert!(all.into_iter().eq(0..views.len()), "{policy:?}");
@@ -149,13 +153,34 @@ fn the_least_bad_is_asked_when_none_is_good() {
     targets[3].state = out(40);
     for policy in policies(4) {
         let ranking = policy.rank(&session(1), &targets, now, &mut rng);
-        assert_eq!(ranking.targets(), [2, 3, 0, 1], "{policy:?}");
+        // Those that are out might do it, those that are paused would not.
+        assert_eq!(ranking.targets()[2..], [2, 1], "{policy:?}");
         assert!(ranking.usable().is_empty());
     }
     targets[1] = View::unknown(1);
     for policy in policies(4) {
         let ranking = policy.rank(&session(1), &targets, now, &mut rng);
         assert_eq!(ranking.targets(), [1, 2, 3, 0], "{policy:?}");
+    }
+}
+
+#[test]
+fn calls_are_spread_by_the_policy_where_all_are_out() {
+    let now = Instant::now();
+    let mut targets = views(3);
+    for (view, seconds) in targets.iter_mut().zip([5, 10, 15]) {
+        view.state = State::Out(now + Duration::from_secs(seconds));
+    }
+    for policy in policies(3) {
+        let shares = shares(&firsts(&policy, session, &targets, 3_000));
+        // The first has no weight.
+        match policy {
+            Policy::Order => assert_eq!(shares, [1.0, 0.0, 0.0]),
+            _ => assert!(
+                shares[1..].iter().all(|share| *share > 0.28),
+                "{policy:?} {shares:?}"
+            ),
+        }
     }
 }
 
