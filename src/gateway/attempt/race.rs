@@ -317,6 +317,7 @@ impl Race {
             return self.give_up(self.last_word());
         };
         if let Some(failed) = self.owed.take()
+            && !is_move(failed, place, now, world)
             && !world.pay_retry(usize::from(failed), now)
         {
             self.was_refused = true;
@@ -411,6 +412,14 @@ impl Race {
     fn is_hedged(&self) -> bool {
         matches!(self.hedge, Hedge::Made(_))
     }
+}
+
+/// Whether going on at `place` is no extra call for the traffic's budget: the
+/// target that failed is out, so a call that came now would go there too. When a
+/// target dies, all that was on its way there moves, and none of it is refused.
+fn is_move(failed: u8, place: u8, now: Instant, world: &mut impl World) -> bool {
+    let mut readiness = |place| world.readiness(usize::from(place), now);
+    readiness(failed) == Readiness::Ejected && readiness(place) == Readiness::Ready
 }
 
 #[cfg(test)]

@@ -597,6 +597,31 @@ fn a_retry_is_paid_for_before_the_pause() {
 }
 
 #[test]
+fn leaving_a_target_that_is_out_costs_no_budget() {
+    let poor = || Path::unhedged(2).world(|world| world.retries = 0);
+    let out = (10, Is(0, Ejected), Rest);
+    let (_, world) = poor().plays(&after(
+        &BEGUN,
+        &[
+            out,
+            (20, Fails(0, FirstToken), Begin(1, 1, Fallback)),
+            // Coming back to it does.
+            (30, Fails(1, Connect), Told(1)),
+        ],
+    ));
+    assert_eq!(world.paid, [1]);
+    // Nor is it a move if the other is out as well.
+    poor().plays(&after(
+        &BEGUN,
+        &[
+            out,
+            (20, Is(1, Ejected), Rest),
+            (30, Fails(0, Connect), Told(0)),
+        ],
+    ));
+}
+
+#[test]
 fn what_asking_again_would_not_change_is_final() {
     let (race, _) =
         Path::unhedged(2).plays(&after(&BEGUN, &[(10, Fails(0, Status(400)), Told(0))]));
