@@ -65,12 +65,12 @@ struct Counts<T> {
 impl Sketch {
     /// Takes in a call that took this long.
     pub fn record(&mut self, now: Instant, took: Duration) {
-        self.count(now, bucket(took), true);
+        self.count(now, took, true);
     }
 
     /// Takes in a call that was given up after this long.
     pub fn record_at_least(&mut self, now: Instant, waited: Duration) {
-        self.count(now, bucket(waited), false);
+        self.count(now, waited, false);
     }
 
     /// The time within which the share `q` (0 … 1) of calls end. Where that is more
@@ -96,8 +96,9 @@ impl Sketch {
         self.intervals.iter().map(|past| past.ended).sum()
     }
 
-    fn count(&mut self, now: Instant, bucket: usize, is_ended: bool) {
+    fn count(&mut self, now: Instant, took: Duration, is_ended: bool) {
         self.forget(now);
+        let bucket = bucket(took);
         let is_over = self.intervals.back().is_none_or(|current| {
             let age = now.saturating_duration_since(current.since);
             (age >= INTERVAL && current.ended >= ENOUGH)
@@ -107,17 +108,32 @@ impl Sketch {
         if is_over {
             self.begin(now);
         }
+        let at = match now.checked_sub(took).filter(|_| took > INTERVAL) {
+            Some(began) => self.interval_of(began),
+            None => self.intervals.len().checked_sub(1),
+        };
+        let past = at.map(|at| &mut self.intervals[at]);
+        let Some(past) = past.filter(|past| !past.counts.is_full(bucket)) else {
+            return;
+        };
         let total = self.total.get_or_insert_with(Box::default);
-        if let Some(current) = self.intervals.back_mut() {
-            current.ended += u32::from(is_ended);
-            if is_ended {
-                total.ended[bucket] += 1;
-                current.counts.ended[bucket] += 1;
-            } else {
-                total.cut[bucket] += 1;
-                current.counts.cut[bucket] += 1;
-            }
+        if is_ended {
+            past.ended += 1;
+            past.counts.ended[bucket] += 1;
+            total.ended[bucket] += 1;
+        } else {
+            past.counts.cut[bucket] += 1;
+            total.cut[bucket] += 1;
         }
+    }
+
+    /// The interval of a call that began then, if it is remembered. One that took
+    /// so long says how the target was then: the last calls of a slow hour end when
+    /// it is over, and must not hold up the quantile for another minute.
+    fn interval_of(&self, began: Instant) -> Option<usize> {
+        let at = self.intervals.iter().rposition(|past| past.since <= began);
+        // What began before anything was known belongs to the first.
+        at.or((self.intervals.len() < INTERVALS).then_some(0))
     }
 
     /// Begins an interval, in the oldest one's memory if there are enough.

@@ -366,6 +366,30 @@ fn intervals_begin_and_end_when_they_should() {
 }
 
 #[test]
+fn what_ends_late_is_counted_when_it_began() {
+    let start = Instant::now();
+    let mut sketch = Sketch::default();
+    // All calls take half a minute, at first and for two minutes: they are known
+    // from the first on.
+    for second in 0..120_u32 {
+        let now = start + seconds(f64::from(second) + 30.0);
+        sketch.record(now, seconds(30.0));
+        let known = sketch.samples(now);
+        assert!(known > second.min(29), "{known} after {second} s");
+    }
+    // Then they take 100 ms, while those from before still end.
+    for tenth in 0..600_u32 {
+        let now = start + seconds(120.0 + f64::from(tenth) / 10.0);
+        sketch.record(now, millis(100));
+        if tenth < 300 && tenth % 10 == 0 {
+            sketch.record(now, seconds(30.0));
+        }
+    }
+    let now = start + seconds(180.0);
+    assert!(sketch.quantile(now, 0.99) < Some(millis(110)));
+}
+
+#[test]
 fn a_full_bucket_ends_its_interval_and_keeps_the_proportions() {
     let now = Instant::now();
     let mut sketch = Sketch::default();
