@@ -29,6 +29,7 @@ mod link;
 pub mod memory;
 mod message;
 mod origin;
+mod pause;
 mod pool;
 mod proxy;
 mod send;

@@ -36,9 +36,6 @@ use crate::upstream::health::State;
 use crate::upstream::limit::{self, Class, Outcome};
 use crate::upstream::standing::{End, Pending, Span, View};
 
-/// How long a target is left alone after a 429 that does not say.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// A call, and all that decides how it is made.
 #[derive(Debug)]
 pub(super) struct Course {
@@ -644,11 +641,9 @@ impl<'a> Try<'a> {
             return;
         };
         let end = match failure.kind {
-            FailureKind::Status(429) | FailureKind::Exhausted => {
-                let pause = failure.pause.unwrap_or(PAUSE);
-                self.candidate.target.standing.pause(now + pause);
-                End::Refused
-            }
+            FailureKind::Status(429) | FailureKind::Exhausted => End::Limited {
+                pause: failure.pause,
+            },
             FailureKind::Status(408 | 500..)
             | FailureKind::Connect
             | FailureKind::Reset

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::ewma::Ewma;
 use super::health::{Entry, Health, Sign, State};
 use super::latency::Sketch;
+use super::pause::Pause;
 use super::tally::Tally;
 
 /// Calls begun in ten seconds below which the share of late ones says nothing.
@@ -49,8 +50,13 @@ pub enum End {
     /// The target failed: not reached, reset, 5xx, 529, no first token in time,
     /// broken off.
     Failed,
-    /// The target is well and said no: 4xx, 429 included.
+    /// The target is well and said no: 4xx.
     Refused,
+    /// The target refused the call for the number of calls: 429. It is paused.
+    Limited {
+        /// How long to leave it alone, if the provider said that.
+        pause: Option<Duration>,
+    },
     /// Given up: lost a race, or its caller left. How long it would have taken is
     /// not known, but that it would have taken longer.
     Cut,
@@ -77,7 +83,7 @@ struct Known {
     failing: Ewma,
     /// Calls begun, and late ones among them.
     calls: Tally<2>,
-    paused_until: Option<Instant>,
+    pause: Pause,
     quota: Option<Quota>,
 }
 
@@ -191,7 +197,7 @@ impl Standing {
                 speed: Ewma::default(),
                 failing: Ewma::default(),
                 calls: Tally::new(),
-                paused_until: None,
+                pause: Pause::default(),
                 quota: None,
             }),
         })
@@ -232,13 +238,6 @@ impl Standing {
         }
     }
 
-    /// The provider said to wait until then (429). Does not shorten a longer
-    /// pause.
-    pub fn pause(&self, until: Instant) {
-        let mut known = self.known.lock();
-        known.paused_until = known.paused_until.max(Some(until));
-    }
-
     /// The provider said that the share `left` (0 … 1) of a quota is left, and that
     /// it is full again after `resets_in`. In between it is taken to fill evenly.
     pub fn allow(&self, now: Instant, left: f64, resets_in: Duration) {
@@ -267,7 +266,7 @@ impl Standing {
             id: self.id,
             in_flight: known.in_flight,
             state: known.health.state(now),
-            paused_until: known.paused_until.filter(|until| *until > now),
+            paused_until: known.pause.until(now),
             quota: known.quota.map_or(1.0, |quota| quota.left(now)),
             first_content: first_content.value().map(time),
             whole: whole.value().map(time),
@@ -374,6 +373,7 @@ impl Pending {
                 return;
             }
             known.took(now, self.span, now.saturating_duration_since(self.begun));
+            known.pause.answered(self.begun);
             known.tell(now, self.entry, Sign::Well);
         }
     }
@@ -396,6 +396,7 @@ impl Pending {
             }
             (End::Answered { .. }, None) => {
                 known.took(now, self.span, took);
+                known.pause.answered(self.begun);
                 known.tell(now, self.entry, Sign::Well);
             }
             (End::Failed, content) => {
@@ -411,6 +412,7 @@ impl Pending {
                 known.tell(now, self.entry, sign);
             }
             (End::Cut, None) => known.takes_at_least(now, self.span, took),
+            (End::Limited { pause }, _) => known.pause.refused(now, self.begun, pause),
             (End::Cut, Some(_)) | (End::Refused, _) => {}
         }
     }

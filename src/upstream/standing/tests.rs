@@ -176,11 +176,14 @@ fn calls_on_their_way_are_counted_however_they_end() {
     );
 }
 
+const LIMITED: End = End::Limited { pause: None };
+
 #[test]
 fn refusals_and_cuts_never_put_a_target_out() {
     let (standing, now) = target();
     for _ in 0..1_000 {
         call(&standing, now, Span::Whole, None, (1, End::Refused));
+        call(&standing, now, Span::Whole, None, (1, LIMITED));
         call(&standing, now, Span::Whole, None, (1, End::Cut));
         drop(standing.begin(now, Span::Whole));
     }
@@ -235,8 +238,10 @@ fn a_target_that_fails_goes_out_is_probed_and_comes_back() {
 #[test]
 fn a_pause_ends_by_itself_and_is_never_shortened() {
     let (standing, now) = target();
-    standing.pause(now + ms(500));
-    standing.pause(now + ms(200));
+    for pause in [Some(ms(500)), Some(ms(200)), None] {
+        let call = standing.begin(now, Span::FirstContent);
+        call.end(now, End::Limited { pause });
+    }
     for (at, is_paused) in [(0, true), (499, true), (500, false)] {
         let view = standing.view(now + ms(at));
         assert_eq!(view.is_usable(), !is_paused, "{at}");
