@@ -349,7 +349,8 @@ impl Race {
             let until = self.rules.deadline.map_or(at, |deadline| deadline.min(at));
             return Step::Wait(Some(until));
         }
-        let other = self.places.beside(alone.place, now, world);
+        let waited = now.saturating_duration_since(alone.sent.unwrap_or(now));
+        let other = self.places.beside(alone.place, waited, now, world);
         let paid = match other {
             Some(other) => world
                 .pay_hedge(late, usize::from(other), now)

@@ -99,13 +99,26 @@ impl Places {
         free.min().map(|(_, at, _, place)| (at, place))
     }
 
-    /// Where a hedge for an attempt at `late` goes: the best place that was not
-    /// asked, else the same over another connection. Only to one that is ready.
-    pub(super) fn beside(&self, late: u8, now: Instant, world: &mut impl World) -> Option<u8> {
+    /// Where a hedge for an attempt at `late` goes that has waited for so long: the
+    /// best place that was not asked, else the same over another connection. Only
+    /// to one that is ready, and not to one that as a rule takes longer than that
+    /// itself: it would come too late, and spend the budget.
+    pub(super) fn beside(
+        &self,
+        late: u8,
+        waited: Duration,
+        now: Instant,
+        world: &mut impl World,
+    ) -> Option<u8> {
+        let mut may_help = |place: u8| {
+            let at = usize::from(place);
+            let typical = world.quantile(at, 0.5, now);
+            (place == late || typical.is_none_or(|typical| typical <= waited))
+                && world.readiness(at, now) == Readiness::Ready
+        };
         let new = self.open().filter(|place| !self.was_asked(*place));
         let same = self.open().filter(|place| *place == late);
-        new.chain(same)
-            .find(|place| world.readiness(usize::from(*place), now) == Readiness::Ready)
+        new.chain(same).find(|place| may_help(*place))
     }
 
     fn open(&self) -> impl Iterator<Item = u8> {

@@ -50,6 +50,8 @@ enum Want {
 struct Scripted {
     targets: Vec<Readiness>,
     p95: Option<Duration>,
+    /// Of the places for which it is known.
+    medians: Vec<Duration>,
     /// Retries left in every budget.
     retries: u32,
     objection: Option<Reason>,
@@ -64,8 +66,9 @@ impl World for Scripted {
         self.targets[place]
     }
 
-    fn quantile(&mut self, _: usize, _: f64, _: Instant) -> Option<Duration> {
-        self.p95
+    fn quantile(&mut self, place: usize, share: f64, _: Instant) -> Option<Duration> {
+        let median = self.medians.get(place).copied();
+        if share == 0.5 { median } else { self.p95 }
     }
 
     fn pay_retry(&mut self, failed: usize, _: Instant) -> bool {
@@ -116,6 +119,7 @@ impl Path {
             world: Scripted {
                 targets: vec![Ready; targets],
                 p95: Some(ms(100)),
+                medians: Vec::new(),
                 retries: 9,
                 objection: None,
                 paid: Vec::new(),
@@ -277,6 +281,25 @@ fn a_hedge_goes_to_another_target_else_to_another_connection() {
         (vec![Ejected, Ejected], Err(Some(Reason::Unhealthy))),
     ] {
         assert_eq!(place(targets.clone()), expected, "{targets:?}");
+    }
+}
+
+#[test]
+fn a_hedge_does_not_go_where_it_would_come_too_late() {
+    for (medians, place) in [
+        (vec![60, 100], 1),
+        (vec![60, 101], 2),
+        (vec![60, 101, 101], 0),
+        // Its own is no reason: where else, and it is late already.
+        (vec![101, 101, 101], 0),
+    ] {
+        let medians: Vec<Duration> = medians.into_iter().map(ms).collect();
+        let path = Path::over(3).world(|world| world.medians = medians);
+        path.plays(&[
+            (0, Asked, Begin(0, 0, First)),
+            (0, Sent(0), Until(100)),
+            (100, Asked, Begin(1, place, Why::Hedge)),
+        ]);
     }
 }
 

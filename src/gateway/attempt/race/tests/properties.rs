@@ -274,6 +274,7 @@ proptest! {
             retries,
             objection: objects.then_some(Reason::NoBudget),
             paid: Vec::new(),
+            medians: Vec::new(),
             hedged: Vec::new(),
         };
         let mut watch = Watch::new(rules, world, zero, seed);
