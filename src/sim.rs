@@ -57,7 +57,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, timeout};
 use tracing::debug;
 
-use self::dice::{Dice, mix};
+pub use self::dice::Dice;
+use self::dice::mix;
 pub use self::fault::{BadFault, Chance, FAULTS, Fault};
 use self::line::{Line, Switch};
 pub use self::settings::Settings;

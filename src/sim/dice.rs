@@ -8,34 +8,34 @@
 /// SplitMix64 (Steele, Lea, Flood 2014): one addition and three multiplies per
 /// number, and any seed is a good seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
     /// The sequence that belongs to `seed`.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next 64 bits.
-    pub(crate) fn roll(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         finish(self.0)
     }
 
     /// The next number in `[0, 1)`.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         // 53 bits are what a double holds exactly.
         (self.roll() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// The next number in `0..bound`; 0 where `bound` is 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         // Multiply-shift: its bias is `bound / 2^64`, nothing anybody can see.
         ((u128::from(self.roll()) * bound as u128) >> 64) as usize
     }
 
     /// The next number of the standard normal distribution (Box and Muller).
-    pub(crate) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }

@@ -61,7 +61,7 @@ impl Pace {
     }
 
     /// One wait.
-    pub(crate) fn draw(&self, dice: &mut Dice) -> Duration {
+    pub fn draw(&self, dice: &mut Dice) -> Duration {
         // Past a day a wait is "for ever", and a `Duration` must not overflow.
         Duration::from_secs_f64(self.0.draw(dice).min(86_400.0))
     }
@@ -83,7 +83,7 @@ impl Length {
     }
 
     /// One count.
-    pub(crate) fn draw(&self, dice: &mut Dice) -> u64 {
+    pub fn draw(&self, dice: &mut Dice) -> u64 {
         self.0.draw(dice).round() as u64
     }
 }

@@ -55,4 +55,6 @@ mod stage;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod travelling;
