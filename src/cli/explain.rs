@@ -250,6 +250,9 @@ fn balance(plan: &Plan) -> String {
 fn limit(provider: &Provider) -> String {
     let queue = provider.queue;
     match traffic::rule(provider) {
+        Rule::Fixed(traffic::UNLIMITED) => {
+            "none, until one is set ([providers.NAME] limit)".to_owned()
+        }
         Rule::Fixed(calls) => format!("{calls} calls at once, {queue} wait for their turn"),
         Rule::Aimd => format!("falls at 429 and 529 and recovers; {queue} wait for their turn"),
         Rule::Gradient => {

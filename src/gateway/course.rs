@@ -29,11 +29,11 @@ use crate::config::Hedge;
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 use crate::metrics::attempts::Hedged;
-use crate::provider::quota::{Quota, Unit};
+use crate::provider::quota::Quota;
 use crate::upstream::admission::{self, Permit, Priority, Turned};
 use crate::upstream::balance::{Ask, Policy, Ranking};
 use crate::upstream::health::State;
-use crate::upstream::limit::{self, Class, Outcome};
+use crate::upstream::limit::{Class, Outcome};
 use crate::upstream::standing::{End, Pending, Span, View};
 
 /// A call, and all that decides how it is made.
@@ -253,20 +253,6 @@ impl Course {
     }
 }
 
-/// A quota in calls such as one of `size` bytes, of which about four are a
-/// token; what it brings back is not known and counted as much again.
-fn in_calls(quota: Quota, size: u64) -> limit::pace::Quota {
-    let calls = limit::pace::Quota {
-        limit: quota.limit,
-        remaining: quota.limit * quota.left,
-        resets_in: quota.resets_in,
-    };
-    match quota.unit {
-        Unit::Requests => calls,
-        Unit::Tokens => calls.tokens(size as f64 / 2.0),
-    }
-}
-
 /// The failure of a call that was not let in.
 pub(super) fn turned_away(callee: &Callee, turned: &Turned) -> Unanswered {
     let name = &callee.provider.name;
@@ -443,15 +429,10 @@ impl<'a> Field<'a> {
         let Some(quota) = Quota::read(header, SystemTime::now()) else {
             return;
         };
-        let size = self.course.draft.size();
         let mut running = self.tries.iter_mut().flatten();
-        let Some(attempt) = running.find(|attempt| attempt.number == number) else {
-            return;
-        };
-        let standing = &attempt.candidate.target.standing;
-        standing.allow(now, quota.left, quota.resets_in);
-        if let Work::Asking(permit, _) = &mut attempt.work {
-            permit.quota(now, in_calls(quota, size));
+        if let Some(attempt) = running.find(|attempt| attempt.number == number) {
+            let standing = &attempt.candidate.target.standing;
+            standing.allow(now, quota.left, quota.resets_in);
         }
     }
 
