@@ -124,7 +124,9 @@ impl Asked {
     /// The same, holding this until it ends; which it has, if it is all here.
     pub(super) fn charged(mut self, charge: Option<Charge>, now: Instant) -> Self {
         match (&self.body, charge) {
-            (Source::Kept(_), Some(charge)) => charge.end(now, End::Answered { tokens: None }),
+            (Source::Kept(_), Some(charge)) => {
+                charge.end(now, End::Answered { tokens: None });
+            }
             (_, charge) => self.charge = charge.map(Box::new),
         }
         self
@@ -140,12 +142,11 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// The answer has ended.
-    pub(super) fn end(self, now: Instant, end: End) {
-        if let Some(pending) = self.pending {
-            pending.end(now, end);
-        }
+    /// The answer has ended. True if this put its target out.
+    pub(super) fn end(self, now: Instant, end: End) -> bool {
+        let is_out = self.pending.is_some_and(|pending| pending.end(now, end));
         drop(self.permit);
+        is_out
     }
 }
 

@@ -636,7 +636,9 @@ impl<'a> Try<'a> {
             }
             FailureKind::Busy | FailureKind::Deadline => End::Cut,
         };
-        pending.end(now, end);
+        if pending.end(now, end) {
+            self.candidate.target.callee.traffic.counts.ejections.inc();
+        }
         let Work::Asking(permit, _) = &mut self.work else {
             return;
         };

@@ -167,7 +167,9 @@ impl Relay {
             true => End::Failed,
             false => End::Answered { tokens },
         };
-        charge.end(Instant::now(), end);
+        if charge.end(Instant::now(), end) {
+            self.callee.traffic.counts.ejections.inc();
+        }
     }
 
     /// Waits for the first bytes there are for the caller, so that a failure

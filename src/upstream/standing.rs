@@ -312,13 +312,16 @@ impl Known {
     }
 
     /// What a call has shown of the target's health. What was known of the speed of
-    /// one that goes out is that of a sick target: it is forgotten.
-    fn tell(&mut self, now: Instant, entry: Entry, sign: Sign) {
-        if self.health.tell(now, entry, sign) {
+    /// one that goes out is that of a sick target: it is forgotten. True if this
+    /// put it out.
+    fn tell(&mut self, now: Instant, entry: Entry, sign: Sign) -> bool {
+        let is_out = self.health.tell(now, entry, sign);
+        if is_out {
             self.first_content.typical = Ewma::default();
             self.whole.typical = Ewma::default();
             self.failing = Ewma::default();
         }
+        is_out
     }
 }
 
@@ -379,12 +382,12 @@ impl Pending {
     }
 
     /// The call has ended. If its target has gone out or come back since it began,
-    /// nothing is learnt from it.
-    pub fn end(self, now: Instant, end: End) {
+    /// nothing is learnt from it. True if this put the target out.
+    pub fn end(self, now: Instant, end: End) -> bool {
         let took = now.saturating_duration_since(self.begun);
         let mut known = self.standing.known.lock();
         if !known.health.is_current(self.entry) {
-            return;
+            return false;
         }
         match (end, self.content) {
             (End::Answered { tokens }, Some(content)) => {
@@ -397,7 +400,7 @@ impl Pending {
             (End::Answered { .. }, None) => {
                 known.took(now, self.span, took);
                 known.pause.answered(self.begun);
-                known.tell(now, self.entry, Sign::Well);
+                return known.tell(now, self.entry, Sign::Well);
             }
             (End::Failed, content) => {
                 let sign = if content.is_some() {
@@ -409,12 +412,13 @@ impl Pending {
                     known.takes_at_least(now, self.span, took);
                 }
                 known.failing.record(now, 1.0);
-                known.tell(now, self.entry, sign);
+                return known.tell(now, self.entry, sign);
             }
             (End::Cut, None) => known.takes_at_least(now, self.span, took),
             (End::Limited { pause }, _) => known.pause.refused(now, self.begun, pause),
             (End::Cut, Some(_)) | (End::Refused, _) => {}
         }
+        false
     }
 }
 
