@@ -192,13 +192,13 @@ fn a_second_stop_ends_the_drain() {
 }
 
 /// A configuration in a file, and a gateway that follows it.
-struct Followed {
+pub(crate) struct Followed {
     path: std::path::PathBuf,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
 }
 
 impl Followed {
-    fn new(name: &str, config: &str) -> Self {
+    pub(crate) fn new(name: &str, config: &str) -> Self {
         let path = std::env::temp_dir().join(format!("nowait-{name}-{}.toml", std::process::id()));
         let config = text("", config);
         fs::write(&path, &config).expect("a writable folder");
@@ -217,7 +217,7 @@ impl Followed {
 
     /// Changes the file and waits until that has come to `result`.
     #[track_caller]
-    fn change(&self, config: &str, result: &str) {
+    pub(crate) fn change(&self, config: &str, result: &str) {
         let name = format!("nowait_reloads_total{{result=\"{result}\"}}");
         let before = self.gateway.metric(&name);
         fs::write(&self.path, text("", config)).expect("a writable folder");

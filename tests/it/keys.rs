@@ -7,7 +7,7 @@ use crate::harness::dialects::{DOORS, Door};
 use crate::harness::gateway::{Gateway, both, provider};
 use crate::harness::upstream::{Step, Upstream, json_answer};
 
-fn key(name: &str, text: &str, more: &str) -> String {
+pub(crate) fn key(name: &str, text: &str, more: &str) -> String {
     let hash: String = Sha256::digest(text)
         .iter()
         .map(|byte| format!("{byte:02x}"))

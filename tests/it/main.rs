@@ -3,6 +3,8 @@
 //! `cfg(test)` is always true here; it tells the lints that these are tests.
 
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod books;
@@ -18,6 +20,8 @@ mod deadlines;
 mod ending;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod folding;
 #[cfg(test)]
