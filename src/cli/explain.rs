@@ -260,3 +260,39 @@ fn limit(provider: &Provider) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_about_failures_and_stragglers_is_told() {
+        let text = "[providers.openai]\napi_keys = [\"sk-one\", \"sk-two\"]\nlimit = 9\nqueue = 5\n\
+                    [providers.claude]\ndialect = \"anthropic\"\napi_key = \"sk-three\"\n\
+                    base_url = \"http://10.0.0.5\"\n\
+                    [models.fast]\ntargets = [\"openai/gpt-4.1\", \"claude/c\"]\nbalance = \"sticky\"\n\
+                    hedge = \"p95\"\nfallback_on = [\"context_length\", 404]\n\
+                    [retry]\nattempts = 4\n";
+        let config = Config::parse(text, "nowait.toml", &Environment::default()).expect("good");
+        let routes = Routes::new(&config, assemble::unconnected(&config));
+        let plan = routes.plan("fast").expect("it is there");
+        let told = told(&plan, &config);
+        for words in [
+            "1. openai as `gpt-4.1`",
+            "the provider's own, number 1",
+            "2. openai as `gpt-4.1`",
+            "the provider's own, number 2",
+            "3. claude as `c`",
+            "9 calls at once, 5 wait for their turn",
+            "found out from its times to first token",
+            "sticky: the same for the same session",
+            "at most 4 calls upstream for one call",
+            "at most 20 % of the calls to an upstream in 10 s, but always 10",
+            "another target after context_length, 404",
+            "by the p95 of recent times (never before 20ms or, where it is measured, after 10s), for at most 5 % of the calls",
+        ] {
+            assert!(told.contains(words), "{words:?} is not in:\n{told}");
+        }
+        assert!(!told.contains("sk-"), "{told}");
+    }
+}

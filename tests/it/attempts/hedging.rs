@@ -1,9 +1,15 @@
 //! A second attempt beside one that is late: the first to bring content wins,
 //! the other is cancelled at once.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::harness::client::Client;
 use crate::harness::dialects::DOORS;
+use crate::harness::h2::{self, Asked};
 
 /// Every call may be hedged.
 const ALL: &str = "[hedge]\nbudget = 1.0\n";
@@ -286,4 +292,37 @@ fn a_deadline_ends_both() {
     assert_calls(&reply, "2");
     gone[0].wait("the first is closed");
     gone[1].wait("its hedge is closed");
+}
+
+/// Over HTTP/2 the loser's stream is reset, and its connection stays.
+#[test]
+fn a_loser_over_http_2_is_reset() {
+    let reset = Signal::default();
+    let told = reset.clone();
+    let never = h2::provider(
+        9,
+        Arc::new(move |mut asked: Asked| {
+            let told = told.clone();
+            let (done, ended) = oneshot::channel();
+            tokio::spawn(async move {
+                let reason = poll_fn(|cx| asked.respond.poll_reset(cx)).await;
+                assert_eq!(reason.expect("a reset"), ::h2::Reason::CANCEL);
+                told.raise();
+                let _ = done.send(false);
+            });
+            ended
+        }),
+    );
+    let quick = Upstream::new([good(Door::Chat, true)]);
+    let text = config(Door::Chat, &[&quick, &quick], SOON, ALL)
+        .replacen(&quick.address.to_string(), &never.to_string(), 1)
+        .replace("[providers.a.pool]", "[providers.a.pool]\nhttp = \"2\"");
+    let gateway = Gateway::new(&text);
+    let reply = gateway.call(call(Door::Chat, true, &[]));
+    assert_good(Door::Chat, true, &reply, "2");
+    reset.wait("the loser's stream is reset");
+    let page = gateway
+        .call(crate::harness::client::head("GET", "/status", &[]))
+        .json();
+    assert_eq!(page["providers"][0]["pool"]["open"], 1, "{page}");
 }
