@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::http1::{Fields, Name};
 use crate::upstream::Incoming;
 use crate::upstream::admission::Permit;
+use crate::upstream::limit::Outcome;
 use crate::upstream::standing::{End, Pending};
 
 /// A call that has begun to answer.
@@ -142,8 +143,23 @@ pub(super) struct Charge {
 }
 
 impl Charge {
+    /// The first content has come: what tells how quick the target is. The head
+    /// of a stream may be there long before.
+    pub(super) fn first_content(&mut self, now: Instant) {
+        if let Some(pending) = &mut self.pending {
+            pending.first_content(now);
+        }
+        self.permit.report(now, Outcome::Answered);
+    }
+
     /// The answer has ended. True if this put its target out.
-    pub(super) fn end(self, now: Instant, end: End) -> bool {
+    pub(super) fn end(mut self, now: Instant, end: End) -> bool {
+        // Of one that ends without content it is the first that is heard.
+        let outcome = match end {
+            End::Failed => Outcome::Failed,
+            _ => Outcome::Answered,
+        };
+        self.permit.report(now, outcome);
         let is_out = self.pending.is_some_and(|pending| pending.end(now, end));
         drop(self.permit);
         is_out

@@ -467,7 +467,7 @@ impl<'a> Field<'a> {
         let charge = self.take(number).and_then(|mut attempt| {
             attempt.hedged(Hedged::Won);
             books.race.answered_by = Some(Arc::clone(&attempt.candidate.target));
-            attempt.charge(now)
+            attempt.charge(now, books.first_content)
         });
         let loser = loser.and_then(|loser| self.take(loser.attempt));
         if let Some(mut loser) = loser {
@@ -602,18 +602,20 @@ impl<'a> Try<'a> {
         }
     }
 
-    /// What it holds as long as its answer is on its way.
-    fn charge(&mut self, now: Instant) -> Option<Charge> {
-        let Work::Asking(mut permit, _) = std::mem::replace(&mut self.work, Work::Over) else {
+    /// What it holds as long as its answer is on its way. A stream that was not
+    /// read up to its `content` has yet to show how quick its target is.
+    fn charge(&mut self, now: Instant, content: Option<Instant>) -> Option<Charge> {
+        let Work::Asking(permit, _) = std::mem::replace(&mut self.work, Work::Over) else {
             return None;
         };
-        let mut pending = self.pending.take()?;
-        pending.first_content(now);
-        permit.report(now, Outcome::Answered);
-        Some(Charge {
-            pending: Some(pending),
+        let mut charge = Charge {
+            pending: Some(self.pending.take()?),
             permit,
-        })
+        };
+        if content.is_some() {
+            charge.first_content(now);
+        }
+        Some(charge)
     }
 
     /// Tells the target's standing of a failure of its.

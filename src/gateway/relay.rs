@@ -345,6 +345,9 @@ impl Relay {
         };
         if content && attempt.first_content.is_none() {
             attempt.first_content = Some(self.last);
+            if let Some(charge) = &mut self.charge {
+                charge.first_content(self.last);
+            }
         }
         taken
     }

@@ -87,3 +87,32 @@ fn a_reload_keeps_what_is_known_of_a_target() {
     let reply = gateway.call(call(Door::Chat, false, &[]));
     assert_good(Door::Chat, false, &reply, "2");
 }
+
+/// A stream's head may come long before the model has begun.
+#[test]
+fn how_quick_a_target_is_goes_by_content_and_not_by_heads() {
+    for (more, headers) in [("", None), (TWICE, Some(("x-nowait-retries", "0")))] {
+        let (head, go) = (Signal::default(), Signal::default());
+        let a = Upstream::new([vec![
+            Step::Send(Door::Chat.opening(1)),
+            Step::Raise(head.clone()),
+            Step::Wait(go.clone()),
+            Step::Send(Door::Chat.closing(1)),
+        ]]);
+        let gateway = gateway(Door::Chat, &[&a], "", more);
+        let headers: Vec<_> = headers.into_iter().collect();
+        let mut client = gateway.client();
+        client.send(call(Door::Chat, true, &headers));
+        head.wait("the head is sent");
+        let wait = std::time::Duration::from_millis(50);
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < wait {
+            std::thread::park_timeout(wait);
+        }
+        go.raise();
+        assert_good(Door::Chat, true, &client.reply(), "1");
+        let target = &status(&gateway, 0)["targets"][0];
+        let took = target["first_content"]["ewma_ms"].as_f64();
+        assert!(took >= Some(50.0), "{more:?}: {target}");
+    }
+}
