@@ -270,7 +270,7 @@ mod tests {
         let text = "[providers.openai]\napi_keys = [\"sk-one\", \"sk-two\"]\nlimit = 9\nqueue = 5\n\
                     [providers.claude]\ndialect = \"anthropic\"\napi_key = \"sk-three\"\n\
                     base_url = \"http://10.0.0.5\"\n\
-                    [models.fast]\ntargets = [\"openai/gpt-4.1\", \"claude/c\"]\nbalance = \"sticky\"\n\
+                    [models.fast]\ntargets = [\"openai/gpt-4.1\", \"claude/c\"]\nbalance = \"latency\"\n\
                     hedge = \"p95\"\nfallback_on = [\"context_length\", 404]\n\
                     [retry]\nattempts = 4\n";
         let config = Config::parse(text, "nowait.toml", &Environment::default()).expect("good");
@@ -285,7 +285,7 @@ mod tests {
             "3. claude as `c`",
             "9 calls at once, 5 wait for their turn",
             "found out from its times to first token",
-            "sticky: the same for the same session",
+            "latency: of two drawn by lot the one that is quicker",
             "at most 4 calls upstream for one call",
             "at most 20 % of the calls to an upstream in 10 s, but always 10",
             "another target after context_length, 404",
