@@ -75,8 +75,8 @@ impl Outcome {
             Ending::Ours(500, code) => Some(format!("a bug of nowait's: {code}")),
             // Of an answer in one piece its error event is a 500.
             Ending::Theirs(status)
-                if !fault.starts_with(&status.to_string())
-                    && !(fault.starts_with("error@") && *status == 500) =>
+                if !(fault.starts_with(&status.to_string())
+                    || fault.starts_with("error@") && *status == 500) =>
             {
                 Some(format!("status {status} out of nowhere"))
             }
