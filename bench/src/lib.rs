@@ -4,11 +4,13 @@
 //! `bin/overhead` puts nowait beside nginx, `bin/instructions` counts what one
 //! call executes, `bin/soak` sends hundreds of thousands of calls and then
 //! looks at memory and at the books, `bin/share` measures what not asking twice
-//! saves. `README.md` says how to read each.
+//! saves, `bin/tail` what is left of a provider's stragglers. `README.md` says how
+//! to read each.
 
 pub mod callgrind;
 pub mod load;
 pub mod mix;
+pub mod options;
 pub mod peers;
 pub mod process;
 pub mod redis;

@@ -1,11 +1,13 @@
-//! The load: closed loops of keep-alive connections for a fixed time.
+//! The load: closed loops of keep-alive connections for a fixed time, and an
+//! open one.
 //!
-//! Each connection has one call in flight and starts the next when it is
-//! answered whole. Any answer but a whole 200 fails the run: a proxy that
-//! refuses fast must not look fast.
+//! In a closed loop each connection has one call in flight and starts the next
+//! when it is answered whole. Any answer but a whole 200 fails the run: a proxy
+//! that refuses fast must not look fast. In an open loop calls come when they
+//! come, however long others take ([`arrivals`]), and failures are counted.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -206,6 +208,82 @@ async fn one(
         .into());
     }
     Ok(())
+}
+
+/// What callers who come by chance saw.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// Time from when a call was to be made to its first event, sorted.
+    pub first_events: Vec<Duration>,
+    /// What went wrong with the others.
+    pub failures: Vec<String>,
+}
+
+/// `many` streamed calls, `rate` a second in the mean, each at its own time:
+/// arrivals are a Poisson process. A call that finds all connections busy opens
+/// one.
+///
+/// # Errors
+/// None of a call's: those are counted.
+pub async fn arrivals(to: SocketAddr, many: usize, rate: f64, seed: u64) -> Result<Arrivals> {
+    let request = post(to, "/v1/chat/completions", &body(r#""stream":true"#));
+    let idle = Arc::new(Mutex::new(Vec::new()));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut due = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..many {
+        due += Duration::from_secs_f64(-(1.0 - rng.f64()).ln() / rate);
+        time::sleep_until(due).await;
+        let (request, idle) = (request.clone(), Arc::clone(&idle));
+        callers.spawn(arrival(to, request, due, idle));
+    }
+    let mut all = Arrivals::default();
+    while let Some(caller) = callers.join_next().await {
+        match caller? {
+            Ok(first_event) => all.first_events.push(first_event),
+            Err(error) => all.failures.push(error.to_string()),
+        }
+    }
+    all.first_events.sort_unstable();
+    Ok(all)
+}
+
+/// One stream, read to its end.
+async fn arrival(
+    to: SocketAddr,
+    request: Arc<[u8]>,
+    due: Instant,
+    idle: Arc<Mutex<Vec<Connection>>>,
+) -> Result<Duration> {
+    const END: &[u8] = b"data: [DONE]\n\n";
+    let kept = idle.lock().ok().and_then(|mut idle| idle.pop());
+    let mut connection = match kept {
+        Some(connection) => connection,
+        None => Connection::open(to).await?,
+    };
+    connection.send(&request).await?;
+    let head = connection.head().await?;
+    if head.status != 200 {
+        return Err(connection.refusal(head).await);
+    }
+    let mut count = EventCount::default();
+    let (mut first, mut last) = (None, Vec::with_capacity(2 * END.len()));
+    while let Some(piece) = connection.chunk().await? {
+        if count.see(piece) > 0 {
+            first.get_or_insert_with(|| due.elapsed());
+        }
+        last.extend_from_slice(&piece[piece.len().saturating_sub(END.len())..]);
+        last.drain(..last.len().saturating_sub(END.len()));
+    }
+    if connection.is_reusable()
+        && let Ok(mut idle) = idle.lock()
+    {
+        idle.push(connection);
+    }
+    match first {
+        Some(first) if last == END => Ok(first),
+        _ => Err("the stream ended without its last event".into()),
+    }
 }
 
 /// Opens `many` streams that stay open, each past its first events; they end

@@ -59,11 +59,25 @@ impl Cores {
             }))
     }
 
+    /// Those of [`Cores::find`], with this process pinned to the load's. Says so
+    /// on standard error where there is only one.
+    ///
+    /// # Errors
+    /// Those of [`Cores::find`] and [`Cores::pin_self`].
+    pub fn pinned() -> Result<Option<Self>> {
+        let cores = Self::find()?;
+        match cores {
+            Some(cores) => cores.pin_self()?,
+            None => eprintln!("only one core: nothing is pinned and the numbers are of little use"),
+        }
+        Ok(cores)
+    }
+
     /// Pins this process to the load's core. Threads started later follow.
     ///
     /// # Errors
     /// When `taskset` is missing or refuses.
-    pub fn pin_self(self) -> Result<()> {
+    fn pin_self(self) -> Result<()> {
         let (core, own) = (self.load.to_string(), std::process::id().to_string());
         run_tool("taskset", &["-p", "-c", &core, &own])
     }

@@ -30,7 +30,8 @@ pub struct Row {
 /// What a row has to reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
-    /// At most this many times nginx's.
+    /// At most this many times what it is judged by: nginx's, where nothing else
+    /// is said.
     Ratio(f64),
     /// At most this, in the row's own unit.
     Value(f64),
@@ -47,6 +48,27 @@ pub struct Table {
     pub columns: Vec<&'static str>,
     /// The rows, in reading order.
     pub rows: Vec<Row>,
+    /// The column that is judged.
+    ours: &'static str,
+    /// The column it is judged by.
+    base: &'static str,
+}
+
+/// A quantity of which less is better.
+pub const fn row(name: &'static str, target: Option<Target>) -> Quantity {
+    Quantity {
+        name,
+        rising: false,
+        target,
+    }
+}
+
+/// A quantity of which more is better.
+pub const fn rising(name: &'static str, target: Option<Target>) -> Quantity {
+    Quantity {
+        rising: true,
+        ..row(name, target)
+    }
 }
 
 impl Row {
@@ -109,14 +131,25 @@ impl Row {
 }
 
 impl Table {
-    /// An empty table.
+    /// An empty table, to judge nowait by nginx.
     pub fn new(columns: Vec<&'static str>, quantities: &[Quantity]) -> Self {
         let row = |&quantity| Row {
             quantity,
             columns: vec![Vec::new(); columns.len()],
         };
         let rows = quantities.iter().map(row).collect();
-        Self { columns, rows }
+        Self {
+            columns,
+            rows,
+            ours: "nowait",
+            base: "nginx",
+        }
+    }
+
+    /// The same, to judge one column by another.
+    #[must_use]
+    pub fn judging(self, ours: &'static str, base: &'static str) -> Self {
+        Self { ours, base, ..self }
     }
 
     /// Adds a value to the row of the quantity called `name`.
@@ -133,12 +166,13 @@ impl Table {
 
     /// The table as aligned text, readable as Markdown.
     pub fn text(&self) -> String {
-        let [direct, base, ours] = ["direct", "nginx", "nowait"].map(|name| self.column(name));
+        let [direct, base, ours] = ["direct", self.base, self.ours].map(|name| self.column(name));
         let mut lines = vec![self.header(base.is_some() && ours.is_some())];
         for row in &self.rows {
             let mut cells = vec![row.quantity.name.to_owned()];
             for column in 0..self.columns.len() {
                 cells.push(match (row.median(column), row.best(column)) {
+                    (Some(only), Some(_)) if row.columns[column].len() == 1 => short(only),
                     (Some(median), Some(best)) => format!("{} ({})", short(median), short(best)),
                     _ => "–".to_owned(),
                 });
@@ -146,6 +180,7 @@ impl Table {
             if let (Some(base), Some(ours)) = (base, ours) {
                 let best = ratio(row.best(ours), row.best(base));
                 cells.push(match (row.paired(ours, base), best) {
+                    (Some(only), Some(_)) if row.columns[ours].len() == 1 => format!("{only:.2}"),
                     (Some(paired), Some(best)) => format!("{paired:.2} ({best:.2})"),
                     _ => "–".to_owned(),
                 });
@@ -158,7 +193,7 @@ impl Table {
 
     /// Every row that has a target and missed it.
     pub fn missed(&self) -> Vec<&'static str> {
-        let [direct, base, ours] = ["direct", "nginx", "nowait"].map(|name| self.column(name));
+        let [direct, base, ours] = ["direct", self.base, self.ours].map(|name| self.column(name));
         let (Some(base), Some(ours)) = (base, ours) else {
             return Vec::new();
         };
@@ -189,7 +224,10 @@ impl Table {
         let mut header = vec!["median (best) of rounds".to_owned()];
         header.extend(self.columns.iter().map(|&name| name.to_owned()));
         if ratios {
-            header.extend(["nowait / nginx".to_owned(), "target".to_owned()]);
+            header.extend([
+                format!("{} / {}", self.ours, self.base),
+                "target".to_owned(),
+            ]);
         }
         header
     }
@@ -320,6 +358,9 @@ mod tests {
             table.add(name, column, value).expect("declared");
         }
         assert_eq!(table.missed(), ["calls"]);
+        let judged = table.clone().judging("direct", "nowait");
+        assert_eq!(judged.missed(), ["calls", "time"]);
+        assert!(judged.text().contains("direct / nowait"));
         let text = table.text();
         assert!(text.contains("≤ direct / 20 MISSED"), "{text}");
         assert!(text.contains("≥ 0.9 reached"), "{text}");

@@ -286,6 +286,25 @@ impl Connection {
     }
 }
 
+/// Asks `to` for a page of text, over a connection of its own.
+///
+/// # Errors
+/// Those of the socket, and anything but a whole 200 of text.
+pub async fn get(to: SocketAddr, path: &str) -> Result<String> {
+    let mut connection = Connection::open(to).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\n\r\n");
+    connection.send(request.as_bytes()).await?;
+    let head = connection.head().await?;
+    if head.status != 200 {
+        return Err(connection.refusal(head).await);
+    }
+    let mut text = Vec::new();
+    while let Some(bytes) = connection.chunk().await? {
+        text.extend_from_slice(bytes);
+    }
+    Ok(String::from_utf8(text)?)
+}
+
 impl Cache {
     /// Reads nowait's `Cache-Status`, or the word nginx has for it.
     fn of(value: &[u8]) -> Self {

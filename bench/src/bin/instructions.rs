@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
+use nowait_bench::Result;
 use nowait_bench::callgrind::Profile;
 use nowait_bench::load;
+use nowait_bench::options::{self, Subject};
 use nowait_bench::peers::{self, Running, Setup};
 use nowait_bench::process::{self, Cores, Folder};
 use nowait_bench::responder::{Responder, Stream};
 use nowait_bench::wire::Connection;
-use nowait_bench::{Result, unless_stopped};
 
 /// Counts the instructions per call under callgrind, by stage.
 ///
@@ -37,29 +37,17 @@ struct Options {
     /// Keep callgrind's files in this folder, for callgrind_annotate
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
-    /// The nowait binary [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    nowait: Option<PathBuf>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let counted = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into);
-    match counted.and_then(|runtime| runtime.block_on(unless_stopped(count(&options)))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("instructions: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::run("instructions", count(&options))
 }
 
 async fn count(options: &Options) -> Result<()> {
-    let beside = std::env::current_exe()?.with_file_name("nowait");
-    let nowait = options.nowait.clone().unwrap_or(beside);
+    let nowait = options.subject.binary()?;
     let folder = Folder::new()?;
     let kept = options
         .keep

@@ -4,21 +4,19 @@
 //! turns within a round and change their order from round to round, so that a
 //! machine that slows down slows them all. See `bench/README.md`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use serde_json::json;
-use tokio::runtime::Builder;
 use tokio::time;
 
+use nowait_bench::Result;
 use nowait_bench::load::{self, quantile};
+use nowait_bench::options::{self, Report, Subject};
 use nowait_bench::peers::{Peer, Running, Setup};
 use nowait_bench::process::{self, Cores, Folder};
 use nowait_bench::responder::{Responder, Stream};
-use nowait_bench::table::{Quantity, Table, Target};
-use nowait_bench::{Result, unless_stopped};
+use nowait_bench::table::{Quantity, Table, Target, rising, row};
 
 /// Measures nowait beside nginx and prints the table.
 ///
@@ -46,15 +44,10 @@ struct Options {
     /// Run everything at real-time priority (as root): for a machine that is busy
     #[arg(long)]
     realtime: bool,
-    /// Exit with 1 when a target is missed
-    #[arg(long)]
-    check: bool,
-    /// Write every number of every round to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The nowait binary [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    nowait: Option<PathBuf>,
+    #[command(flatten)]
+    report: Report,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 /// Connections under load: enough to keep the proxy's core busy.
@@ -99,11 +92,7 @@ const EACH: &str = "    KiB per open stream";
 const QUANTITIES: [Quantity; 14] = [
     row(CALL_P50, None),
     row(CALL_P99, None),
-    Quantity {
-        name: CALL_RATE,
-        rising: true,
-        target: None,
-    },
+    rising(CALL_RATE, None),
     row(CALL_CPU, Some(Target::Ratio(1.25))),
     row(FIRST_P50, Some(Target::Ratio(1.25))),
     row(FIRST_P99, None),
@@ -117,53 +106,21 @@ const QUANTITIES: [Quantity; 14] = [
     row(EACH, Some(Target::Value(40.0))),
 ];
 
-const fn row(name: &'static str, target: Option<Target>) -> Quantity {
-    Quantity {
-        name,
-        rising: false,
-        target,
-    }
-}
-
 fn main() -> ExitCode {
     let mut options = Options::parse();
     if options.quick {
         (options.rounds, options.length, options.held) = (1, 50, 20);
     }
-    match measure(&options) {
-        Ok(table) => {
-            println!("\n{}", table.text());
-            let missed = table.missed();
-            if options.check && !missed.is_empty() {
-                eprintln!("missed: {}", missed.join(", "));
-                return ExitCode::FAILURE;
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("overhead: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::run("overhead", measure(&options))
 }
 
-fn measure(options: &Options) -> Result<Table> {
-    let cores = Cores::find()?;
-    match cores {
-        // Before the first thread starts, so that all of them follow.
-        Some(cores) => cores.pin_self()?,
-        None => eprintln!("only one core: nothing is pinned and the numbers are of little use"),
-    }
+async fn measure(options: &Options) -> Result<()> {
+    // There is one thread yet; those to come follow.
+    let cores = Cores::pinned()?;
     if options.realtime {
         process::realtime()?;
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(unless_stopped(run(options, cores)))
-}
-
-async fn run(options: &Options, cores: Option<Cores>) -> Result<Table> {
-    let beside = std::env::current_exe()?.with_file_name("nowait");
-    let nowait = options.nowait.clone().unwrap_or(beside);
+    let nowait = options.subject.binary()?;
     let folder = Folder::new()?;
     let responder = Responder::start()?;
     let setup = Setup {
@@ -199,13 +156,7 @@ async fn run(options: &Options, cores: Option<Cores>) -> Result<Table> {
             burst(&running, &mut table, column, options).await?;
         }
     }
-    if let Some(file) = &options.json {
-        let report =
-            json!({"rounds": options.rounds, "length_ms": options.length, "rows": table.json()});
-        std::fs::write(file, format!("{report:#}\n"))
-            .map_err(|error| format!("writing {}: {error}", file.display()))?;
-    }
-    Ok(table)
+    options.report.give(&table)
 }
 
 /// One call at a time: what a single caller feels.

@@ -15,16 +15,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
-use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use nowait_bench::Result;
 use nowait_bench::mix::{self, Call, Caller};
+use nowait_bench::options::{self, Subject};
 use nowait_bench::peers::{self, Setup};
 use nowait_bench::process::{self, Folder};
 use nowait_bench::responder::Responder;
-use nowait_bench::wire::Connection;
-use nowait_bench::{Result, unless_stopped};
+use nowait_bench::wire::{self, Connection};
 
 /// Sends a mix of calls, with faults and callers that leave, and checks memory and metrics.
 ///
@@ -43,9 +43,8 @@ struct Options {
     /// 2,000 calls, to see that everything still works
     #[arg(long)]
     quick: bool,
-    /// The nowait binary [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    nowait: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 /// A run shorter than this hasn't warmed up after its first tenth, and its
@@ -65,22 +64,11 @@ fn main() -> ExitCode {
     if options.quick {
         (options.calls, options.connections) = (2_000, 32);
     }
-    let soaked = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into);
-    match soaked.and_then(|runtime| runtime.block_on(unless_stopped(soak(&options)))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("soak: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::run("soak", soak(&options))
 }
 
 async fn soak(options: &Options) -> Result<()> {
-    let beside = std::env::current_exe()?.with_file_name("nowait");
-    let nowait = options.nowait.clone().unwrap_or(beside);
+    let nowait = options.subject.binary()?;
     let folder = Folder::new()?;
     let responder = Responder::start()?;
     let address = process::free_address()?;
@@ -368,19 +356,9 @@ struct Books {
 
 impl Books {
     async fn read(from: SocketAddr) -> Result<Self> {
-        let mut connection = Connection::open(from).await?;
-        let request = format!("GET /metrics HTTP/1.1\r\nhost: {from}\r\n\r\n");
-        connection.send(request.as_bytes()).await?;
-        let head = connection.head().await?;
-        if head.status != 200 {
-            return Err(connection.refusal(head).await);
-        }
-        let mut text = Vec::new();
-        while let Some(bytes) = connection.chunk().await? {
-            text.extend_from_slice(bytes);
-        }
+        let text = wire::get(from, "/metrics").await?;
         let mut books = Self::default();
-        for line in String::from_utf8(text)?.lines() {
+        for line in text.lines() {
             let Some((series, value)) = line.rsplit_once(' ') else {
                 continue;
             };

@@ -12,21 +12,19 @@ mod repeats;
 mod streams;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use serde_json::json;
-use tokio::runtime::Builder;
 
+use nowait_bench::Result;
 use nowait_bench::load::post;
+use nowait_bench::options::{self, Report, Subject};
 use nowait_bench::peers::{self, Running, Setup};
 use nowait_bench::process::{self, Cores, Folder};
 use nowait_bench::responder::{ANSWER, Responder};
-use nowait_bench::table::{Quantity, Table, Target};
-use nowait_bench::{Result, unless_stopped};
+use nowait_bench::table::{Quantity, Table, Target, rising, row};
 
 /// Measures what sharing answers saves, beside direct calls and nginx.
 ///
@@ -52,15 +50,10 @@ struct Options {
     /// Run everything at real-time priority (as root): for a machine that is busy
     #[arg(long)]
     realtime: bool,
-    /// Exit with 1 when a target is missed
-    #[arg(long)]
-    check: bool,
-    /// Write every number of every round to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The nowait binary [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    nowait: Option<PathBuf>,
+    #[command(flatten)]
+    report: Report,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -122,40 +115,16 @@ fn main() -> ExitCode {
     if options.quick {
         (options.rounds, options.length) = (1, 50);
     }
-    match measure(&options) {
-        Ok(table) => {
-            println!("\n{}", table.text());
-            let missed = table.missed();
-            if options.check && !missed.is_empty() {
-                eprintln!("missed: {}", missed.join(", "));
-                return ExitCode::FAILURE;
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("share: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::run("share", measure(&options))
 }
 
-fn measure(options: &Options) -> Result<Table> {
-    let cores = Cores::find()?;
-    match cores {
-        // Before the first thread starts, so that all of them follow.
-        Some(cores) => cores.pin_self()?,
-        None => eprintln!("only one core: nothing is pinned and the numbers are of little use"),
-    }
+async fn measure(options: &Options) -> Result<()> {
+    // There is one thread yet; those to come follow.
+    let cores = Cores::pinned()?;
     if options.realtime {
         process::realtime()?;
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(unless_stopped(run(options, cores)))
-}
-
-async fn run(options: &Options, cores: Option<Cores>) -> Result<Table> {
-    let beside = std::env::current_exe()?.with_file_name("nowait");
-    let nowait = options.nowait.clone().unwrap_or(beside);
+    let nowait = options.subject.binary()?;
     let (folder, shelf) = (Folder::new()?, Folder::in_memory()?);
     let responder = Responder::start()?;
     let rows: Vec<Quantity> = options.only.iter().flat_map(|part| part.rows()).collect();
@@ -179,12 +148,7 @@ async fn run(options: &Options, cores: Option<Cores>) -> Result<Table> {
             part.measure(&mut bench, round).await?;
         }
     }
-    if let Some(file) = &options.json {
-        let report = json!({"rounds": options.rounds, "length_ms": options.length, "rows": bench.table.json()});
-        std::fs::write(file, format!("{report:#}\n"))
-            .map_err(|error| format!("writing {}: {error}", file.display()))?;
-    }
-    Ok(bench.table)
+    options.report.give(&bench.table)
 }
 
 impl Part {
@@ -207,24 +171,6 @@ impl Part {
             Self::Repeats => repeats::measure(bench).await,
             Self::Memory => memory::measure(bench).await,
         }
-    }
-}
-
-/// A quantity of which less is better.
-const fn row(name: &'static str, target: Option<Target>) -> Quantity {
-    Quantity {
-        name,
-        rising: false,
-        target,
-    }
-}
-
-/// A quantity of which more is better.
-const fn rising(name: &'static str, target: Option<Target>) -> Quantity {
-    Quantity {
-        name,
-        rising: true,
-        target,
     }
 }
 
