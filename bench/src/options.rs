@@ -6,12 +6,16 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio::runtime::Builder;
 
+use crate::process;
 use crate::table::Table;
 use crate::{Result, unless_stopped};
 
-/// Which nowait is measured.
+/// Which nowait is measured, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Subject {
+    /// Run everything at real-time priority (as root): for a machine that is busy
+    #[arg(long)]
+    realtime: bool,
     /// The nowait binary [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     nowait: Option<PathBuf>,
@@ -29,11 +33,15 @@ pub struct Report {
 }
 
 impl Subject {
-    /// The binary.
+    /// The binary. From now on this process and all it starts run as is wanted.
     ///
     /// # Errors
-    /// When the system does not say where this program is.
-    pub fn binary(&self) -> Result<PathBuf> {
+    /// Those of [`process::realtime`], and when the system does not say where this
+    /// program is.
+    pub fn prepare(&self) -> Result<PathBuf> {
+        if self.realtime {
+            process::realtime()?;
+        }
         match &self.nowait {
             Some(binary) => Ok(binary.clone()),
             None => Ok(std::env::current_exe()?.with_file_name("nowait")),

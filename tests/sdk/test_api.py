@@ -141,6 +141,20 @@ def test_metrics_want_an_admin_and_are_prometheus_text(guarded, http):
     assert "# TYPE" in response.text and response.text.endswith("# EOF\n")
 
 
+def test_the_status_wants_an_admin_and_is_what_is_described(guarded, http, api):
+    def ask(key):
+        return http.get(f"{guarded.url}/status", headers={"authorization": f"Bearer {key}"} if key else {})
+
+    assert ask(None).status_code == 401
+    assert ask(NARROW).status_code == 403
+    call = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "x"}]}
+    assert http.post(f"{guarded.url}/v1/chat/completions", json=call, headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+    status = ask(KEY)
+    assert (status.status_code, schema_errors(api, "Status", status.json())) == (200, [])
+    targets = [target for provider in status.json()["providers"] for key in provider["keys"] for target in key["targets"]]
+    assert any(target["first_content"]["ewma_ms"] is not None for target in targets)
+
+
 def test_a_purge_wants_an_admin_and_tells_what_it_dropped(guarded, http, api):
     def ask(key, path, body):
         return http.post(guarded.url + path, json=body, headers={"authorization": f"Bearer {key}"} if key else {})

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 async fn count(options: &Options) -> Result<()> {
-    let nowait = options.subject.binary()?;
+    let nowait = options.subject.prepare()?;
     let folder = Folder::new()?;
     let kept = options
         .keep

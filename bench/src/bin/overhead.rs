@@ -41,9 +41,6 @@ struct Options {
     /// Run nginx with `access_log off`: less than nowait does
     #[arg(long)]
     nginx_without_log: bool,
-    /// Run everything at real-time priority (as root): for a machine that is busy
-    #[arg(long)]
-    realtime: bool,
     #[command(flatten)]
     report: Report,
     #[command(flatten)]
@@ -117,10 +114,7 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> Result<()> {
     // There is one thread yet; those to come follow.
     let cores = Cores::pinned()?;
-    if options.realtime {
-        process::realtime()?;
-    }
-    let nowait = options.subject.binary()?;
+    let nowait = options.subject.prepare()?;
     let folder = Folder::new()?;
     let responder = Responder::start()?;
     let setup = Setup {

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 async fn soak(options: &Options) -> Result<()> {
-    let nowait = options.subject.binary()?;
+    let nowait = options.subject.prepare()?;
     let folder = Folder::new()?;
     let responder = Responder::start()?;
     let address = process::free_address()?;

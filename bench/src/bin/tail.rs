@@ -92,7 +92,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<()> {
-    let nowait = options.subject.binary()?;
+    let nowait = options.subject.prepare()?;
     let names = WAYS.map(Way::name).to_vec();
     let mut table = Table::new(names, &ROWS).judging("hedged", "direct");
     for round in 0..options.rounds {

@@ -47,9 +47,6 @@ struct Options {
     /// One tiny round, to see that everything still works; the numbers mean nothing
     #[arg(long)]
     quick: bool,
-    /// Run everything at real-time priority (as root): for a machine that is busy
-    #[arg(long)]
-    realtime: bool,
     #[command(flatten)]
     report: Report,
     #[command(flatten)]
@@ -121,10 +118,7 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> Result<()> {
     // There is one thread yet; those to come follow.
     let cores = Cores::pinned()?;
-    if options.realtime {
-        process::realtime()?;
-    }
-    let nowait = options.subject.binary()?;
+    let nowait = options.subject.prepare()?;
     let (folder, shelf) = (Folder::new()?, Folder::in_memory()?);
     let responder = Responder::start()?;
     let rows: Vec<Quantity> = options.only.iter().flat_map(|part| part.rows()).collect();
