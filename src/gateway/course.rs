@@ -494,7 +494,7 @@ impl World for Field<'_> {
 
     fn quantile(&mut self, place: usize, share: f64, now: Instant) -> Option<Duration> {
         let span = self.course.ask.span;
-        self.target(place).standing.quantile(now, span, share)
+        self.target(place).standing.bound(now, span, share)
     }
 
     fn pay_retry(&mut self, failed: usize, now: Instant) -> bool {

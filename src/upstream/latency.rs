@@ -79,15 +79,24 @@ impl Sketch {
     /// Nothing while fewer than twenty calls have ended, or so few that none of
     /// them is expected beyond `q`: a 99th percentile needs a hundred.
     pub fn quantile(&mut self, now: Instant, q: f64) -> Option<Duration> {
+        self.bucket_of(now, q).map(middle)
+    }
+
+    /// The same for who waits that long: the end of the bucket of which
+    /// [`Sketch::quantile`] tells the middle. Of a target as even as a clock all
+    /// calls are in one bucket, and most of them may be over its middle.
+    pub fn bound(&mut self, now: Instant, q: f64) -> Option<Duration> {
+        self.bucket_of(now, q).map(end)
+    }
+
+    fn bucket_of(&mut self, now: Instant, q: f64) -> Option<usize> {
         self.forget(now);
         let ended: u32 = self.intervals.iter().map(|past| past.ended).sum();
         // A hair less, because 1 - 0.95 is not quite 0.05.
         if ended < ENOUGH || f64::from(ended) * (1.0 - q) < 0.999_999 {
             return None;
         }
-        self.total
-            .as_deref()
-            .map(|total| middle(total.bucket_of(q)))
+        self.total.as_deref().map(|total| total.bucket_of(q))
     }
 
     /// How many calls that ended are remembered.
@@ -228,8 +237,16 @@ fn bucket(time: Duration) -> usize {
 
 /// The time in the middle of a bucket.
 fn middle(bucket: usize) -> Duration {
-    let width = 1 << (SHORTEST as usize + bucket / STEPS - STEPS.ilog2() as usize);
-    Duration::from_micros((STEPS + bucket % STEPS) as u64 * width + width / 2)
+    end(bucket) - width(bucket) / 2
+}
+
+/// The time that is no longer in a bucket.
+fn end(bucket: usize) -> Duration {
+    width(bucket) * (STEPS + bucket % STEPS + 1) as u32
+}
+
+fn width(bucket: usize) -> Duration {
+    Duration::from_micros(1 << (SHORTEST as usize + bucket / STEPS - STEPS.ilog2() as usize))
 }
 
 #[cfg(test)]

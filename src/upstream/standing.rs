@@ -254,6 +254,11 @@ impl Standing {
         self.known.lock().pace(span).sketch.quantile(now, q)
     }
 
+    /// The same for who waits that long. See [`Sketch::bound`].
+    pub fn bound(&self, now: Instant, span: Span, q: f64) -> Option<Duration> {
+        self.known.lock().pace(span).sketch.bound(now, q)
+    }
+
     /// What is known now.
     pub fn view(&self, now: Instant) -> View {
         let mut known = self.known.lock();

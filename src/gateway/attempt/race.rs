@@ -78,7 +78,8 @@ pub trait World {
     fn readiness(&mut self, place: usize, now: Instant) -> Readiness;
 
     /// A quantile (0 to 1) of its recent times to first token, if enough were
-    /// seen.
+    /// seen: rather a little more than less, for it is waited for
+    /// ([`Sketch::bound`](crate::upstream::latency::Sketch::bound)).
     fn quantile(&mut self, place: usize, share: f64, now: Instant) -> Option<Duration>;
 
     /// Takes one retry from the budget of the target that failed; false if

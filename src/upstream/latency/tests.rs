@@ -40,6 +40,26 @@ fn draw(kind: &str, rng: &mut fastrand::Rng) -> f64 {
 }
 
 #[test]
+fn of_calls_as_even_as_a_clock_hardly_one_is_over_the_bound() {
+    let now = Instant::now();
+    for took in [1, 2, 7, 100, 103, 110, 506, 2_020, 59_999].map(millis) {
+        let mut sketch = Sketch::default();
+        for _ in 0..96 {
+            sketch.record(now, took);
+        }
+        for _ in 0..4 {
+            sketch.record(now, took * 10);
+        }
+        let bound = sketch.bound(now, 0.95).expect("a hundred are enough");
+        assert!(took < bound, "{took:?} {bound:?}");
+        assert!(
+            bound < took.mul_f64(1.0 + 2.0 * ERROR) + millis(1),
+            "{took:?} {bound:?}"
+        );
+    }
+}
+
+#[test]
 fn quantiles_are_within_half_a_bucket_of_the_exact_ones() {
     let now = Instant::now();
     for kind in [
