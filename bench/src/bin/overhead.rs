@@ -14,7 +14,7 @@ use nowait_bench::Result;
 use nowait_bench::load::{self, quantile};
 use nowait_bench::options::{self, Report, Subject};
 use nowait_bench::peers::{Peer, Running, Setup};
-use nowait_bench::process::{self, Cores, Folder};
+use nowait_bench::process::{Cores, Folder};
 use nowait_bench::responder::{Responder, Stream};
 use nowait_bench::table::{Quantity, Table, Target, rising, row};
 

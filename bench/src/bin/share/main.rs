@@ -24,7 +24,7 @@ use nowait_bench::options::{self, Report, Subject};
 use nowait_bench::peers::{self, Running, Setup};
 use nowait_bench::process::{self, Cores, Folder};
 use nowait_bench::responder::{ANSWER, Responder};
-use nowait_bench::table::{Quantity, Table, Target, rising, row};
+use nowait_bench::table::{Quantity, Table, rising, row};
 
 /// Measures what sharing answers saves, beside direct calls and nginx.
 ///
