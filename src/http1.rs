@@ -7,14 +7,12 @@
 
 mod fields;
 mod framing;
-pub(crate) mod line;
 mod malformed;
 mod message;
 mod name;
 mod scratch;
 pub(crate) mod told;
 
-pub(crate) use fields::Parsed;
 pub use fields::{Field, Fields};
 pub(crate) use framing::{Decoder, Framing};
 pub(crate) use malformed::Malformed;

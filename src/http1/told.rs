@@ -2,6 +2,7 @@
 //! its connection goes on. And the fields that follow the last chunk.
 
 use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 
 use super::fields::Fields;
 use super::malformed::Malformed;
@@ -46,10 +47,21 @@ pub(crate) fn is_token(text: &[u8], token: &[u8]) -> bool {
 
 /// The fields after the last chunk, the empty line included in `bytes`.
 pub(crate) fn trailers(bytes: &[u8]) -> Result<HeaderMap, Malformed> {
-    match Fields::parse(bytes, MAX_TRAILERS, (0, 0)) {
-        Ok(parsed) if parsed.length == bytes.len() && !parsed.is_bare => Ok(parsed.fields.to_map()),
-        _ => Err(Malformed::Trailers),
+    let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILERS];
+    let parsed = match httparse::parse_headers(bytes, &mut fields) {
+        Ok(httparse::Status::Complete((length, parsed))) if length == bytes.len() => parsed,
+        _ => return Err(Malformed::Trailers),
+    };
+    let mut trailers = HeaderMap::with_capacity(parsed.len());
+    for field in parsed {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        match (name, value) {
+            (Ok(name), Ok(value)) => trailers.append(name, value),
+            _ => return Err(Malformed::Trailers),
+        };
     }
+    Ok(trailers)
 }
 
 #[cfg(test)]

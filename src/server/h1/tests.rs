@@ -448,7 +448,7 @@ async fn what_could_be_read_in_two_ways_is_refused_and_nothing_after_it_is_belie
             "POST /a HTTP/1.1",
             "content-length : 1\r\n",
             400,
-            "no field's name",
+            "header name",
         ),
         ("POST /a HTTP/1.1", "x: 1\r\n folded: 1\r\n", 400, "header"),
         ("POST /a HTTP/1.1", "x: 1\n", 400, "CR LF"),

@@ -141,6 +141,7 @@ fn the_description_has_every_endpoint_and_none_that_is_not_served() {
         "/readyz",
         "/health/readiness",
         "/metrics",
+        "/status",
         "/openapi.json",
         "/docs",
     ]);
