@@ -12,8 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use nowait::dialect::generate::{StreamDecoder, decode, refusal};
-use nowait::dialect::ir::Event;
+use nowait::dialect::generate::{Event, StreamDecoder, decode, refusal};
 use nowait::dialect::peek::{ask_usage, peek, splice};
 use nowait::dialect::{Finish, Format, Seen, Usage, answer, fold, unfold};
 use nowait::sse::{Framer, Piece};
