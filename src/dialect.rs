@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod canonical;
 pub mod complaint;
+mod chat;
 pub mod embeddings;
 pub mod error;
 pub mod fold;
@@ -19,8 +20,10 @@ pub mod ir;
 mod json;
 pub mod loss;
 mod members;
+mod messages;
 pub mod peek;
 pub mod prefix;
+mod reading;
 pub mod seals;
 pub mod sharing;
 pub mod translate;

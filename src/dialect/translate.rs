@@ -58,12 +58,66 @@
 //! Tests of a folder: golden files in `tests/golden/<dialect>/`, a round trip
 //! of arbitrary values of the IR, a fuzz body, and the recordings.
 
+mod retell;
+mod stream;
+mod whole;
+
+pub use stream::Stream;
+#[doc(hidden)]
+pub use stream::fuzz_streams;
+pub use whole::{Translated, answer, failure, request};
+#[doc(hidden)]
+pub use whole::{fuzz_answers, fuzz_requests};
+
 use std::borrow::Cow;
 
-use crate::dialect::MaxTokensField;
 use crate::dialect::ir::{Answer, Event, Failure, Place, Request};
 use crate::dialect::loss::Losses;
+use crate::dialect::{Format, MaxTokensField, chat, messages};
 use crate::error::Error;
+use crate::sse;
+
+/// A wire format that can be translated. Adding one is a variant and its line
+/// in each of the functions below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// OpenAI's chat completions.
+    Chat,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+impl Wire {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+
+    /// How it is read and written.
+    pub fn codec(self) -> &'static dyn Codec {
+        match self {
+            Self::Chat => &chat::Chat,
+            Self::Messages => &messages::Messages,
+        }
+    }
+
+    /// The form that calls of `format` have, if they can be translated.
+    pub fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::Chat => Some(Self::Chat),
+            Format::Messages => Some(Self::Messages),
+            Format::Responses | Format::Completions | Format::Embeddings | Format::CountTokens => {
+                None
+            }
+        }
+    }
+
+    /// Its name in messages and in files of tests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messages => "messages",
+        }
+    }
+}
 
 /// A wire format as translation knows it.
 pub trait Codec: Sync {
@@ -99,6 +153,12 @@ pub trait Codec: Sync {
 
     /// Writes a stream for the caller from its beginning.
     fn encoder(&self, exchange: &Exchange) -> Box<dyn Encode>;
+
+    /// Whether its answers repeat what was asked, so that
+    /// [`Exchange::asked`] must have it.
+    fn repeats_request(&self) -> bool {
+        false
+    }
 }
 
 /// Reads a provider's stream.
@@ -108,9 +168,9 @@ pub trait Decode: Send {
     /// promises. What isn't understood says nothing.
     ///
     /// Where all it did was to give one [`crate::dialect::ir::Piece::Text`],
-    /// and the same event with another text would do the same whatever came
-    /// before, this is the part and the text as a slice of `data`: such events
-    /// needn't be read then.
+    /// and the same event with another text right behind it would do the same
+    /// and change nothing here, this is the part and the text as a slice of
+    /// `data`, without its quotes: such events needn't be read then.
     fn take<'d>(
         &mut self,
         name: Option<&[u8]>,
@@ -145,10 +205,17 @@ pub struct Outgoing {
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// What could not be asked.
     pub losses: Losses,
-    /// The answer's JSON comes as the arguments of the tool of this name,
-    /// which only stands for the form that was asked for.
-    pub form_tool: Option<&'static str>,
+    /// The model was given a tool called [`FORM_TOOL`] to answer by: the way
+    /// to a form for providers that know no other.
+    pub form_tool: bool,
+    /// Tools of free text that went out as functions with one text, `input`.
+    pub free_text_tools: Vec<String>,
+    /// The body names files that the provider keeps.
+    pub uses_files: bool,
 }
+
+/// The tool that an answer comes by whose form was asked for.
+pub const FORM_TOOL: &str = "answer";
 
 /// Whom a request is written for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -196,9 +263,33 @@ pub struct Exchange {
     pub stream: bool,
     /// Whether the caller wants its stream to report usage.
     pub include_usage: bool,
-    /// As [`Outgoing::form_tool`].
-    pub form_tool: Option<&'static str>,
+    /// As [`Outgoing::form_tool`]. The arguments come back as the answer's
+    /// words; codecs needn't know.
+    pub form_tool: bool,
+    /// As [`Outgoing::free_text_tools`]. Their calls come back as custom
+    /// ones; codecs needn't know.
+    pub free_text_tools: Vec<String>,
     /// The caller's body, for formats whose answers repeat what was asked
     /// (Responses); empty for others.
     pub asked: String,
+}
+
+/// Appends one event whose data is what `write` appends. JSON that was
+/// written over several lines becomes several lines of data, as the standard
+/// has it.
+pub(super) fn write_frame(out: &mut Vec<u8>, name: Option<&str>, write: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    let start = out.len();
+    write(out);
+    if memchr::memchr2(b'\n', b'\r', &out[start..]).is_some() {
+        let data = out.split_off(start);
+        out.truncate(start - b"data: ".len());
+        return sse::write_event(out, None, &data);
+    }
+    out.extend_from_slice(b"\n\n");
 }

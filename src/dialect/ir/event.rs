@@ -117,3 +117,70 @@ pub enum Piece<'a> {
     /// The probabilities of the words just said: an array to append.
     Logprobs(Json<'a>),
 }
+
+impl Event<'_> {
+    /// The same event, held by itself.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Start(start) => Event::Start(Start {
+                id: start.id.into_owned(),
+                model: start.model.into_owned(),
+                created: start.created,
+                service_tier: start.service_tier.map(Text::into_owned),
+            }),
+            Self::Open { place, opening } => Event::Open {
+                place,
+                opening: opening.into_owned(),
+            },
+            Self::Delta { place, piece } => Event::Delta {
+                place,
+                piece: piece.into_owned(),
+            },
+            Self::Close { place } => Event::Close { place },
+            Self::Finish {
+                choice,
+                finish,
+                stopped_by,
+            } => Event::Finish {
+                choice,
+                finish,
+                stopped_by: stopped_by.map(Text::into_owned),
+            },
+            Self::Usage(usage) => Event::Usage(usage),
+            Self::Ping => Event::Ping,
+            Self::End => Event::End,
+            Self::Failed(failure) => Event::Failed(failure),
+        }
+    }
+}
+
+impl Opening<'_> {
+    fn into_owned(self) -> Opening<'static> {
+        match self {
+            Self::Text => Opening::Text,
+            Self::Reasoning { is_summary } => Opening::Reasoning { is_summary },
+            Self::Refusal => Opening::Refusal,
+            Self::Call {
+                id,
+                name,
+                is_custom,
+            } => Opening::Call {
+                id: id.into_owned(),
+                name: name.into_owned(),
+                is_custom,
+            },
+            Self::Whole(content) => Opening::Whole(content.into_owned()),
+        }
+    }
+}
+
+impl Piece<'_> {
+    fn into_owned(self) -> Piece<'static> {
+        match self {
+            Self::Text(text) => Piece::Text(text.into_owned()),
+            Self::Seal(seal) => Piece::Seal(seal.into_owned()),
+            Self::Citation(citation) => Piece::Citation(citation.into_owned()),
+            Self::Logprobs(json) => Piece::Logprobs(json.into_owned()),
+        }
+    }
+}

@@ -4,8 +4,7 @@
 //! decoder's two halves can be held against each other.
 
 use super::{
-    Answer, Choice, Content, Event, Failure, Opening, Part, Piece, Place, Reasoned, Text,
-    ToolCall,
+    Answer, Choice, Content, Event, Failure, Opening, Part, Piece, Place, Reasoned, Text, ToolCall,
 };
 
 /// Gathers one answer.

@@ -1,6 +1,6 @@
 //! What is asked: turns, tools, settings.
 
-use super::{At, Json, Part, Settings, Text, Tool};
+use super::{At, Content, Json, Part, Settings, Text, Tool};
 
 /// One call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,8 @@ pub struct Request<'a> {
 /// all that follow each other without another turn between them are one turn,
 /// directly behind the assistant turn that called. Other turns have no tool
 /// results, and only assistant turns have calls, reasoning and refusals. A
-/// turn without parts isn't there. What an assistant says is one turn as far as nobody else spoke.
+/// turn without parts isn't there. What the assistant says without another
+/// turn between is one turn. [`Request::say`] sees to all that.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn<'a> {
     /// Who speaks.
@@ -42,6 +43,38 @@ pub struct Turn<'a> {
     pub parts: Vec<Part<'a>>,
     /// Where the caller wrote it.
     pub at: At,
+}
+
+impl<'a> Request<'a> {
+    /// Adds what was said next, in the form that [`Turn`] promises.
+    pub fn say(&mut self, turn: Turn<'a>) {
+        if turn.parts.is_empty() {
+            return;
+        }
+        let continues = matches!(turn.role, Role::Assistant | Role::Tool);
+        match self.turns.last_mut() {
+            Some(last) if continues && last.role == turn.role && last.name == turn.name => {
+                last.parts.extend(turn.parts);
+            }
+            _ => self.turns.push(turn),
+        }
+    }
+
+    /// The name of the tool that the call `id` called.
+    pub fn called(&self, id: &Text<'_>) -> Option<&Text<'a>> {
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        parts.rev().find_map(|part| match &part.content {
+            Content::Call(call) if call.id == *id => Some(&call.name),
+            _ => None,
+        })
+    }
+
+    /// Whether the caller marked anything for the provider's cache.
+    pub fn is_marked(&self) -> bool {
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        parts.into_iter().any(|part| part.cache.is_some())
+            || self.tools.iter().any(|tool| tool.cache.is_some())
+    }
 }
 
 /// Who speaks.

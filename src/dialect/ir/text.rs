@@ -66,6 +66,31 @@ impl<'a> Text<'a> {
         self.0 == word || (self.0.contains('\\') && self.resolved() == word)
     }
 
+    /// Without white space at its end.
+    pub fn trimmed_end(&self) -> Text<'_> {
+        let mut left = &*self.0;
+        loop {
+            let cut = left.trim_end_matches(' ');
+            let cut = ["\\n", "\\r", "\\t"]
+                .iter()
+                .find_map(|space| {
+                    let before = cut.strip_suffix(space)?;
+                    let slashes = before.len() - before.trim_end_matches('\\').len();
+                    (slashes % 2 == 0).then_some(before)
+                })
+                .unwrap_or(cut);
+            if cut.len() == left.len() {
+                return Text(Cow::Borrowed(left));
+            }
+            left = cut;
+        }
+    }
+
+    /// The number of characters.
+    pub fn chars(&self) -> u64 {
+        self.resolved().chars().count() as u64
+    }
+
     /// Whether it says nothing but white space.
     pub fn is_blank(&self) -> bool {
         self.is_empty() || self.resolved().trim().is_empty()
@@ -289,6 +314,23 @@ mod tests {
             assert_eq!(Text::plain(&text.resolved()).resolved(), resolved);
         }
         assert_eq!(Text::of_json("7"), None);
+    }
+
+    #[test]
+    fn white_space_at_the_end_goes() {
+        let rows = [
+            (r"a ", "a"),
+            (r"a\n \t", "a"),
+            (r"a\\n", r"a\\n"),
+            (r"a\\\n", r"a\\"),
+            (r"\n", ""),
+            (" a", " a"),
+        ];
+        for (text, trimmed) in rows {
+            let json = format!("\"{text}\"");
+            let text = Text::of_json(&json).unwrap();
+            assert_eq!(text.trimmed_end().as_escaped(), trimmed);
+        }
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! Chat there and back.
