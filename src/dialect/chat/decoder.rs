@@ -78,12 +78,14 @@ impl Decode for Decoder {
             each(Event::Failed(Failure::read(None, data.as_bytes())));
             return None;
         }
-        if !self.has_started {
+        let mut only = None;
+        let choices = chunk.list("choices");
+        // Azure tells what it thinks of the prompt first, without a name.
+        let is_named = chunk.text("model").is_some_and(|model| !model.is_empty());
+        if !self.has_started && (is_named || !choices.is_empty()) {
             self.has_started = true;
             each(Event::Start(start(&chunk)));
         }
-        let mut only = None;
-        let choices = chunk.list("choices");
         let is_single = choices.len() == 1;
         for json in choices {
             let Some(choice) = Members::of(json) else {

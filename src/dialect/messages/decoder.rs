@@ -20,6 +20,9 @@ pub(super) struct Decoder {
     open: Option<Open>,
     /// The number of parts so far.
     parts: u32,
+    /// Whether the message has begun: a provider that falls back to another
+    /// model in the middle begins again.
+    has_started: bool,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,11 @@ impl Decode for Decoder {
         };
         match &*kind {
             "content_block_delta" => return self.delta(&event, each),
-            "message_start" => start(&event, each),
+            "message_start" => {
+                if !std::mem::replace(&mut self.has_started, true) {
+                    start(&event, each);
+                }
+            }
             "content_block_start" => self.open(&event, each),
             "content_block_stop" => self.close(each),
             "message_delta" => {
