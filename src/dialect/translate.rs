@@ -58,6 +58,8 @@
 //! Tests of a folder: golden files in `tests/golden/<dialect>/`, a round trip
 //! of arbitrary values of the IR, a fuzz body, and the recordings.
 
+#[cfg(test)]
+pub(super) mod arbitrary;
 mod retell;
 mod stream;
 mod whole;
@@ -293,3 +295,6 @@ pub(super) fn write_frame(out: &mut Vec<u8>, name: Option<&str>, write: impl FnO
     }
     out.extend_from_slice(b"\n\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,28 +42,31 @@ fn recorded_traffic_is_translated_and_read_back() {
         let mut count = |what| *counts.entry(what).or_default() += 1;
         // Every recording is heard, so that one fault doesn't hide the next.
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        if let Some(body) = text_at(&record["request"])
-            && status < 400
-        {
-            check_request(&name, wire, &body);
-            count("requests");
-        }
-        if let Some(stream) = response["sse"].as_str() {
-            check_stream(&name, format, wire, stream, &mut random);
-            count("streams");
-        } else if let Some(body) = text_at(response) {
-            if status >= 400 {
-                check_error(&name, wire, status, &body);
-                count("errors");
-            } else {
-                check_answer(&name, wire, &body);
-                count("answers");
+            if let Some(body) = text_at(&record["request"])
+                && status < 400
+            {
+                check_request(&name, wire, &body);
+                count("requests");
             }
-        }
+            if let Some(stream) = response["sse"].as_str() {
+                check_stream(&name, format, wire, stream, &mut random);
+                count("streams");
+            } else if let Some(body) = text_at(response) {
+                if status >= 400 {
+                    check_error(&name, wire, status, &body);
+                    count("errors");
+                } else {
+                    check_answer(&name, wire, &body);
+                    count("answers");
+                }
+            }
         }));
         wrong += usize::from(checked.is_err());
     }
-    assert_eq!(wrong, 0, "recordings were not translated as they should be, see above");
+    assert_eq!(
+        wrong, 0,
+        "recordings were not translated as they should be, see above"
+    );
     println!("translated: {counts:?}");
     for what in ["requests", "streams", "answers", "errors"] {
         assert!(counts.contains_key(what), "no {what}");
@@ -108,7 +111,10 @@ fn check_request(name: &str, wire: Wire, body: &str) {
         quirks,
         marks_cache: false,
     };
-    if !is_respelled(&asked) && wire.codec().encode_request(&asked, &own, &mut same).is_ok() && same.losses.is_empty() {
+    if !is_respelled(&asked)
+        && wire.codec().encode_request(&asked, &own, &mut same).is_ok()
+        && same.losses.is_empty()
+    {
         let text = String::from_utf8(same.body).unwrap();
         let again = wire.codec().decode_request(&text).unwrap();
         assert_eq!(again.turns, asked.turns, "{name}: to itself");
@@ -157,9 +163,17 @@ fn words(request: &Request<'_>) -> Vec<String> {
             };
             match &part.content {
                 Content::Text { text, .. } if text.is_blank() => {}
-                Content::Text { text, .. } => words.push(format!("{who}: {}", text.resolved().trim_end())),
-                Content::Call(call) => words.push(format!("{who} calls {:?} {:?}", ids::fit(&call.id, 40), call.name)),
-                Content::Result(result) => words.push(format!("{who} gives {:?}", ids::fit(&result.call, 40))),
+                Content::Text { text, .. } => {
+                    words.push(format!("{who}: {}", text.resolved().trim_end()))
+                }
+                Content::Call(call) => words.push(format!(
+                    "{who} calls {:?} {:?}",
+                    ids::fit(&call.id, 40),
+                    call.name
+                )),
+                Content::Result(result) => {
+                    words.push(format!("{who} gives {:?}", ids::fit(&result.call, 40)))
+                }
                 other => words.push(format!("{who}: {:?}", std::mem::discriminant(other))),
             }
         }
@@ -171,7 +185,10 @@ fn check_answer(name: &str, wire: Wire, body: &str) {
     let exchange = Exchange::default();
     let Some(said) = wire.codec().decode_answer(body, &exchange) else {
         // Not everything that was recorded with a good status is an answer.
-        assert!(answer(wire, wire, body.as_bytes(), &exchange).is_err(), "{name}");
+        assert!(
+            answer(wire, wire, body.as_bytes(), &exchange).is_err(),
+            "{name}"
+        );
         return;
     };
     assert!(!said.choices.is_empty(), "{name}: nothing said");
@@ -187,7 +204,11 @@ fn check_answer(name: &str, wire: Wire, body: &str) {
 
 /// Holds what was read back against what was said.
 fn compare(name: &str, said: &Answer<'_>, again: &Answer<'_>, client: Wire) {
-    let most = if client == Wire::Messages { 1 } else { usize::MAX };
+    let most = if client == Wire::Messages {
+        1
+    } else {
+        usize::MAX
+    };
     assert_eq!(
         told(&again.choices, usize::MAX),
         told(&said.choices, most),
@@ -254,13 +275,7 @@ fn told_once(choice: &Choice<'_>) -> BTreeMap<&'static str, String> {
     told
 }
 
-fn check_stream(
-    name: &str,
-    format: Format,
-    wire: Wire,
-    stream: &str,
-    random: &mut fastrand::Rng,
-) {
+fn check_stream(name: &str, format: Format, wire: Wire, stream: &str, random: &mut fastrand::Rng) {
     let said = gather(wire, &frames_of(stream, &mut || usize::MAX));
     for most in [1, 7, 300, 5000] {
         let frames = frames_of(stream, &mut || random.usize(1..=most));
@@ -344,7 +359,10 @@ fn check_error(name: &str, wire: Wire, status: u16, body: &str) {
     for client in Wire::ALL {
         let (sent, body) = failure(client, status, body.as_bytes(), &Exchange::default());
         let again = Failure::read(Some(sent), &body);
-        assert_eq!(again.message, told.message, "{name} from {wire:?} to {client:?}");
+        assert_eq!(
+            again.message, told.message,
+            "{name} from {wire:?} to {client:?}"
+        );
         let kept = again.class == told.class
             // Anthropic has one word for both.
             || client == Wire::Messages;

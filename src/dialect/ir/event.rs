@@ -12,6 +12,8 @@ use crate::dialect::Usage;
 /// [`Self::End`] or [`Self::Failed`] is the last, and only one of them comes.
 /// [`Self::Usage`] may come at any time and several times.
 ///
+/// One thing may come late: the [`Piece::Seal`] of a call behind its close.
+///
 /// Parts are numbered in the order they open. Several may be open at once,
 /// where a format interleaves them; an encoder whose format can't must hold
 /// the later one's events back, and nobody else does.

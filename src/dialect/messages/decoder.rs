@@ -23,6 +23,8 @@ pub(super) struct Decoder {
     /// Whether the message has begun: a provider that falls back to another
     /// model in the middle begins again.
     has_started: bool,
+    /// The last call: a mark on it follows as a block of its own.
+    last_call: Option<(Text<'static>, Place)>,
 }
 
 #[derive(Debug)]
@@ -167,14 +169,22 @@ impl Decoder {
                 each(Event::Open { place, opening });
                 each(Event::Close { place });
             }
-            // The call it is on is closed; whole answers have it.
-            Block::Mark(_) => {}
+            Block::Mark(seal) => {
+                if let Some((id, place)) = &self.last_call
+                    && Some(id) == seal.id.as_ref()
+                {
+                    let place = *place;
+                    let piece = Piece::Seal(Seal { id: None, ..seal });
+                    each(Event::Delta { place, piece });
+                }
+            }
         }
         Open::Done
     }
 
     fn open_call(&mut self, block: &Members<'_>, each: Each<'_>) -> Open {
         let place = self.next_place();
+        self.last_call = Some((text(block, "id").into_owned(), place));
         let opening = Opening::Call {
             id: text(block, "id"),
             name: text(block, "name"),

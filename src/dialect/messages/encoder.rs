@@ -30,6 +30,8 @@ pub(super) struct Encoder {
     refused: bool,
     usage: Usage,
     tier: Option<Text<'static>>,
+    /// The last call's id, if it has closed without a mark: one may follow.
+    last_call: Option<Text<'static>>,
     /// What a text delta's event begins with, for the block that is open.
     delta_start: Vec<u8>,
 }
@@ -103,6 +105,7 @@ impl Encoder {
             refused: false,
             usage: Usage::default(),
             tier: None,
+            last_call: None,
             delta_start: Vec::new(),
         }
     }
@@ -214,7 +217,12 @@ impl Encoder {
     }
 
     fn add(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
-        let Some(open) = &mut self.open else { return };
+        let Some(open) = &mut self.open else {
+            if let (Piece::Seal(seal), Some(id)) = (piece, self.last_call.take()) {
+                self.marked(&id, seal, out);
+            }
+            return;
+        };
         match (piece, open.kind) {
             (Piece::Text(text), _) => self.say(text, out),
             (Piece::Seal(seal), Kind::Thinking) => self.delta(out, |delta| {
@@ -251,10 +259,18 @@ impl Encoder {
             return;
         }
         self.stop(out);
-        if let Some((id, Some(seal))) = open.mark {
-            self.block(out, |block| write::call_mark(block, &id, &seal));
-            self.stop(out);
+        self.last_call = None;
+        match open.mark {
+            Some((id, Some(seal))) => self.marked(&id, &seal, out),
+            Some((id, None)) => self.last_call = Some(id),
+            None => {}
         }
+    }
+
+    /// The mark on a call that is complete.
+    fn marked(&mut self, call: &Text<'_>, seal: &Seal<'_>, out: &mut Vec<u8>) {
+        self.block(out, |block| write::call_mark(block, call, seal));
+        self.stop(out);
     }
 
     fn stop(&self, out: &mut Vec<u8>) {
