@@ -104,6 +104,9 @@ fn printable(path: &str) -> String {
 impl Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
+            What::Dropped if self.path.starts_with("response.") => {
+                write!(f, "the caller's format has no place for {}", self.path)
+            }
             What::Dropped => write!(f, "the provider has no place for {}", self.path),
             What::Changed(how) => write!(f, "{} {how}", self.path),
         }

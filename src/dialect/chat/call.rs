@@ -96,6 +96,8 @@ fn settings(
     ];
     for (given, name) in sampling {
         match given {
+            // Which is what it is where nobody sets it.
+            Some(given) if refused && given.value.as_f64() == Some(1.0) => {}
             Some(given) if refused => out.losses.dropped(given.path),
             given => raw(call, name, given),
         }

@@ -57,7 +57,7 @@ impl Encode for Encoder {
             Event::Open { place, opening } => self.open(*place, opening, out, losses),
             Event::Delta { place, piece } => match piece {
                 Piece::Text(text) => self.say(*place, text, out),
-                piece => self.add(*place, piece, out),
+                piece => self.add(*place, piece, out, losses),
             },
             Event::Close { .. } => {}
             Event::Finish { choice, finish, .. } => {
@@ -291,7 +291,7 @@ impl Encoder {
         start
     }
 
-    fn add(&mut self, place: Place, piece: &Piece<'_>, out: &mut Vec<u8>) {
+    fn add(&mut self, place: Place, piece: &Piece<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
         let Some(part) = self.parts.iter().rfind(|part| part.place == place) else {
             return;
         };
@@ -304,6 +304,9 @@ impl Encoder {
                 self.call_delta(place.choice, index, out, |call| {
                     write::call_mark(call, seal)
                 });
+            }
+            (Piece::Citation(citation), Kind::Text) if citation.url.is_none() => {
+                losses.dropped("response.citations");
             }
             (Piece::Citation(citation), Kind::Text) => {
                 self.delta(place.choice, out, |delta| {

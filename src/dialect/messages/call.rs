@@ -5,7 +5,8 @@ mod turns;
 
 use super::model::Model;
 use crate::dialect::ir::{
-    CacheMark, Form, Given, Json, Request, Settings, Text, Tier, Tool, ToolChoice, ToolKind,
+    CacheMark, Form, Given, Json, Request, Setting, Settings, Text, Tier, Tool, ToolChoice,
+    ToolKind,
 };
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{FORM_TOOL, Outgoing, Target};
@@ -76,30 +77,16 @@ fn settings(
         store,
     } = &request.settings;
     if let Some(choices) = choices {
-        let say = format!(
-            "translating the request: {} is {}, but {} gives one answer per call; ask for one, or call several times",
-            choices.path, choices.value, target.model
-        );
-        return Err(Error::invalid(say).param(choices.path));
+        return Err(one_answer(choices, target));
     }
-    let path = |given: &Option<Given<Json<'_>>>| given.as_ref().map(|it| it.path);
-    let lost = [
-        path(seed),
-        path(frequency_penalty),
-        path(presence_penalty),
-        path(logit_bias),
-        path(metadata),
-        path(modalities),
-        path(audio),
-        logprobs.as_ref().map(|it| it.path),
-        verbosity.as_ref().map(|it| it.path),
-        cache_key.as_ref().map(|it| it.path),
-        cache_retention.as_ref().map(|it| it.path),
-        store.as_ref().map(|it| it.path),
-    ];
-    lost.into_iter()
-        .flatten()
-        .for_each(|path| out.losses.dropped(path));
+    lose(
+        &[seed, frequency_penalty, presence_penalty, logit_bias],
+        out,
+    );
+    lose(&[metadata, modalities, audio], out);
+    lose(&[verbosity, cache_key, cache_retention], out);
+    lose(&[logprobs], out);
+    lose(&[store], out);
 
     let default = target
         .quirks
@@ -110,79 +97,120 @@ fn settings(
         .map_or(default, |given| given.value.max(1));
     call.count("max_tokens", most);
     let form = form.as_ref();
-    let form_tool = form.is_some_and(|form| !has_form(model, &form.value))
-        && request.tools.is_empty()
-        && !reasoning
-            .as_ref()
-            .is_some_and(|it| thinking::wants(&it.value));
-    let thinking = thinking::Plan::of(request, model, most, form_tool, &mut out.losses);
+    let is_native = form.is_some_and(|form| has_form(model, &form.value));
+    let thinks = reasoning
+        .as_ref()
+        .is_some_and(|it| thinking::wants(&it.value));
+    let form_tool = form.filter(|_| !is_native && !thinks && request.tools.is_empty());
+    let thinking = thinking::Plan::of(request, model, most, form_tool.is_some(), &mut out.losses);
     thinking.write(call);
-    let format = form.filter(|form| has_form(model, &form.value));
-    output_config(call, thinking.effort, format.map(|form| &form.value));
-    if let Some(form) = form
-        && format.is_none()
-        && !form_tool
-    {
+    let format = form.filter(|_| is_native).map(|form| &form.value);
+    output_config(call, thinking.effort, format);
+    if let (Some(form), false, None) = (form, is_native, form_tool) {
         out.losses.dropped(form.path);
     }
-    let thinks = thinking.is_on();
-    let mut sampling = |given: &Option<Given<Json<'_>>>, name: &str, refused: bool| {
-        let Some(given) = given else { return };
-        if refused {
-            out.losses.dropped(given.path);
-            return;
-        }
-        match given.value.as_f64() {
-            Some(value) if value > 1.0 && name == "temperature" => {
-                out.losses
-                    .changed(given.path, "was lowered to 1, the most this provider takes");
-                call.raw(name, "1");
-            }
-            _ => drop(call.raw(name, given.value.as_str())),
-        }
-    };
-    let refused = model.samples_its_way() || thinks;
-    sampling(temperature, "temperature", refused);
+    let refused = model.samples_its_way() || thinking.is_on();
     let both = model.samples_one_way() && temperature.is_some();
-    sampling(top_p, "top_p", refused || both);
-    sampling(top_k, "top_k", refused);
-    if let Some(stop) = stop {
-        let texts: Vec<_> = stop.value.iter().filter(|text| !text.is_blank()).collect();
-        if texts.len() < stop.value.len() {
-            out.losses
-                .changed(stop.path, "was sent without its texts of white space");
-        }
-        let mut list = call.list("stop_sequences");
-        texts.into_iter().for_each(|text| text.write(list.next()));
-        list.end();
-    }
+    sample(call, "temperature", temperature, refused, out);
+    sample(call, "top_p", top_p, refused || both, out);
+    sample(call, "top_k", top_k, refused, out);
+    write_stop(call, stop, out);
     if let Some(user) = user {
         let mut metadata = call.object("metadata");
         metadata.said("user_id", &user.value);
         metadata.end();
     }
-    if let Some(tier) = service_tier {
-        match &tier.value {
-            Tier::Auto => drop(call.text("service_tier", "auto")),
-            Tier::Standard => drop(call.text("service_tier", "standard_only")),
-            Tier::Other(_) => out.losses.dropped(tier.path),
+    write_tier(call, service_tier, out);
+    match form_tool {
+        Some(form) => write_form_tool(call, &form.value, out),
+        None => {
+            write_tools(call, request, target, model, out);
+            choose(call, request, tool_choice, parallel_tools, out);
         }
     }
-    if form_tool {
-        write_form_tool(call, form.map(|form| &form.value), out);
-        return Ok(());
+    Ok(())
+}
+
+/// What nobody here knows.
+fn lose<T>(settings: &[&Setting<T>], out: &mut Outgoing) {
+    let given = settings.iter().filter_map(|setting| setting.as_ref());
+    given.for_each(|given| out.losses.dropped(given.path));
+}
+
+fn one_answer(choices: &Given<u64>, target: &Target<'_>) -> Error {
+    let Given { value, path } = choices;
+    Error::invalid(format!(
+        "translating the request: {path} is {value}, but {} gives one answer per call; ask for one, or call several times",
+        target.model
+    ))
+    .param(*path)
+}
+
+/// Writes a sampling parameter, unless the model refuses it.
+fn sample(
+    call: &mut ObjectWriter<'_>,
+    name: &str,
+    given: &Setting<Json<'_>>,
+    refused: bool,
+    out: &mut Outgoing,
+) {
+    let Some(given) = given else { return };
+    let value = given.value.as_f64().unwrap_or(1.0);
+    if refused {
+        // 1 is what it is where nobody sets it.
+        if value != 1.0 || name == "top_k" {
+            out.losses.dropped(given.path);
+        }
+    } else if name == "temperature" && value > 1.0 {
+        let how = "was lowered to 1, the most this provider takes";
+        out.losses.changed(given.path, how);
+        call.raw(name, "1");
+    } else {
+        call.raw(name, given.value.as_str());
     }
-    write_tools(call, request, target, model, out);
-    let alone = parallel_tools.as_ref().is_some_and(|given| !given.value);
-    match tool_choice.as_ref() {
+}
+
+fn write_stop(call: &mut ObjectWriter<'_>, stop: &Setting<Vec<Text<'_>>>, out: &mut Outgoing) {
+    let Some(stop) = stop else { return };
+    let texts: Vec<_> = stop.value.iter().filter(|text| !text.is_blank()).collect();
+    if texts.len() < stop.value.len() {
+        let how = "was sent without its texts of white space, which this provider refuses";
+        out.losses.changed(stop.path, how);
+    }
+    if !texts.is_empty() {
+        let mut list = call.list("stop_sequences");
+        texts.into_iter().for_each(|text| text.write(list.next()));
+        list.end();
+    }
+}
+
+fn write_tier(call: &mut ObjectWriter<'_>, tier: &Setting<Tier<'_>>, out: &mut Outgoing) {
+    let Some(tier) = tier else { return };
+    match &tier.value {
+        Tier::Auto => drop(call.text("service_tier", "auto")),
+        Tier::Standard => drop(call.text("service_tier", "standard_only")),
+        Tier::Other(_) => out.losses.dropped(tier.path),
+    }
+}
+
+fn choose(
+    call: &mut ObjectWriter<'_>,
+    request: &Request<'_>,
+    choice: &Setting<ToolChoice<'_>>,
+    parallel: &Setting<bool>,
+    out: &mut Outgoing,
+) {
+    let alone = parallel.as_ref().is_some_and(|given| !given.value);
+    match choice {
         Some(given) if request.tools.is_empty() && given.value != ToolChoice::None => {
             out.losses.dropped(given.path);
         }
         Some(given) => write_choice(call, &given.value, alone),
-        None if alone && !request.tools.is_empty() => write_choice(call, &ToolChoice::Auto, true),
+        None if alone && !request.tools.is_empty() => {
+            write_choice(call, &ToolChoice::Auto, true);
+        }
         None => {}
     }
-    Ok(())
 }
 
 fn has_form(model: Model, form: &Form<'_>) -> bool {
@@ -209,10 +237,10 @@ fn output_config(call: &mut ObjectWriter<'_>, effort: Option<&str>, form: Option
 
 /// The model must call a tool that takes the answer: the way to a form for
 /// models that know no other.
-fn write_form_tool(call: &mut ObjectWriter<'_>, form: Option<&Form<'_>>, out: &mut Outgoing) {
+fn write_form_tool(call: &mut ObjectWriter<'_>, form: &Form<'_>, out: &mut Outgoing) {
     let schema = match form {
-        Some(Form::Schema { schema, .. }) => schema.as_str(),
-        _ => r#"{"type":"object","additionalProperties":true}"#,
+        Form::Schema { schema, .. } => schema.as_str(),
+        Form::Object => r#"{"type":"object","additionalProperties":true}"#,
     };
     let mut tools = call.list("tools");
     let mut tool = tools.object();

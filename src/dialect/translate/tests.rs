@@ -9,7 +9,7 @@ use crate::dialect::Ending;
 use crate::dialect::ir::{Choice, Content, Gather, Opening, Piece, Seal, Start, Text};
 
 /// As many of each as a moment allows.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 600;
 
 fn target(wire: Wire) -> Target<'static> {
     Target {
