@@ -67,7 +67,7 @@ mod whole;
 pub use stream::Stream;
 #[doc(hidden)]
 pub use stream::fuzz_streams;
-pub use whole::{Translated, answer, failure, request};
+pub use whole::{Refused, Translated, answer, failure, request};
 #[doc(hidden)]
 pub use whole::{fuzz_answers, fuzz_requests};
 

@@ -141,9 +141,9 @@ fn translated_answer(from: Wire, to: Wire, body: &[u8]) -> String {
 
 fn translated_error(from: Wire, to: Wire, body: &[u8]) -> String {
     let class = Failure::read(None, body).class;
-    let (status, body) = translate::failure(to, class.status(), body, &exchange());
-    let body = lossy(&body, &Losses::default());
-    format!("{from:?} {class:?}: {status}\n{body}")
+    let refused = translate::failure(to, class.status(), body, &exchange());
+    let body = lossy(&refused.body, &Losses::default());
+    format!("{from:?} {class:?}: {}\n{body}", refused.status)
 }
 
 fn translated_stream(from: Wire, to: Wire, stream: &[u8]) -> String {

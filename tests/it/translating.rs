@@ -357,8 +357,9 @@ fn translated(
 fn check_error(name: &str, wire: Wire, status: u16, body: &str) {
     let told = Failure::read(Some(status), body.as_bytes());
     for client in Wire::ALL {
-        let (sent, body) = failure(client, status, body.as_bytes(), &Exchange::default());
-        let again = Failure::read(Some(sent), &body);
+        let sent = failure(client, status, body.as_bytes(), &Exchange::default());
+        assert_eq!(sent.retry_after, told.retry_after, "{name}");
+        let again = Failure::read(Some(sent.status), &sent.body);
         assert_eq!(
             again.message, told.message,
             "{name} from {wire:?} to {client:?}"

@@ -5,7 +5,7 @@ mod turns;
 use super::model::Model;
 use crate::dialect::MaxTokensField;
 use crate::dialect::ir::{
-    Effort, Form, Given, Json, Reasoning, Request, Setting, Settings, Thinking, Tier, Tool,
+    Effort, Form, Json, Reasoning, Request, Setting, Settings, Text, Thinking, Tier, Tool,
     ToolChoice, ToolKind,
 };
 use crate::dialect::members::{ListWriter, ObjectWriter};
@@ -87,75 +87,38 @@ fn settings(
     }
     let effort = effort(reasoning, model, out);
     let refused = model.samples_its_way(effort.is_some_and(|effort| effort != Effort::None));
-    let sampling = [
+    for (given, name) in [
         (temperature, "temperature"),
         (top_p, "top_p"),
         (frequency_penalty, "frequency_penalty"),
         (presence_penalty, "presence_penalty"),
         (logit_bias, "logit_bias"),
-    ];
-    for (given, name) in sampling {
-        match given {
-            // Which is what it is where nobody sets it.
-            Some(given) if refused && given.value.as_f64() == Some(1.0) => {}
-            Some(given) if refused => out.losses.dropped(given.path),
-            given => raw(call, name, given),
-        }
+    ] {
+        sample(call, name, given, refused, out);
     }
     if let Some(top_k) = top_k {
         out.losses.dropped(top_k.path);
     }
-    raw(call, "seed", seed);
-    if let Some(stop) = stop {
-        if stop.value.len() > MOST_STOPS {
-            out.losses
-                .changed(stop.path, "was cut to its first four texts");
-        }
-        let mut list = call.list("stop");
-        stop.value
-            .iter()
-            .take(MOST_STOPS)
-            .for_each(|text| text.write(list.next()));
-        list.end();
-    }
-    if let Some(choices) = choices {
-        call.count("n", choices.value);
-    }
-    match logprobs {
-        Some(given) if refused => out.losses.dropped(given.path),
-        Some(given) => {
-            call.flag("logprobs", true);
-            if given.value > 0 {
-                call.count("top_logprobs", given.value);
-            }
-        }
-        None => {}
-    }
-    match tool_choice {
-        Some(given) if request.tools.is_empty() && given.value != ToolChoice::None => {
-            out.losses.dropped(given.path);
-        }
-        Some(given) if !request.tools.is_empty() => write_choice(call, &given.value),
-        _ => {}
-    }
-    if let Some(given) = parallel_tools
-        && !request.tools.is_empty()
-    {
-        call.flag("parallel_tool_calls", given.value);
-    }
+    write_stop(call, stop, out);
+    write_logprobs(call, logprobs, refused, out);
+    choose(call, request, tool_choice, parallel_tools, out);
     if let Some(form) = form {
         write_form(call, &form.value);
     }
     if let Some(effort) = effort {
         call.text("reasoning_effort", effort.as_str());
     }
-    call.said_if("verbosity", value(verbosity))
+    call.json_if("seed", value(seed))
+        .said_if("verbosity", value(verbosity))
         .said_if("user", value(user))
         .json_if("metadata", value(metadata))
         .said_if("prompt_cache_key", value(cache_key))
         .said_if("prompt_cache_retention", value(cache_retention))
         .json_if("modalities", value(modalities))
         .json_if("audio", value(audio));
+    if let Some(choices) = choices {
+        call.count("n", choices.value);
+    }
     match value(service_tier) {
         None => {}
         Some(Tier::Auto) => drop(call.text("service_tier", "auto")),
@@ -167,12 +130,76 @@ fn settings(
     }
 }
 
-fn value<T>(given: &Setting<T>) -> Option<&T> {
-    given.as_ref().map(|given| &given.value)
+/// Writes a sampling parameter, unless the model refuses it.
+fn sample(
+    call: &mut ObjectWriter<'_>,
+    name: &str,
+    given: &Setting<Json<'_>>,
+    refused: bool,
+    out: &mut Outgoing,
+) {
+    match given {
+        // Which is what it is where nobody sets it.
+        Some(given) if refused && given.value.as_f64() == Some(1.0) => {}
+        Some(given) if refused => out.losses.dropped(given.path),
+        given => drop(call.json_if(name, value(given))),
+    }
 }
 
-fn raw(call: &mut ObjectWriter<'_>, name: &str, given: &Option<Given<Json<'_>>>) {
-    call.json_if(name, value(given));
+fn write_stop(call: &mut ObjectWriter<'_>, stop: &Setting<Vec<Text<'_>>>, out: &mut Outgoing) {
+    let Some(stop) = stop else { return };
+    if stop.value.len() > MOST_STOPS {
+        let how = "was cut to its first four texts, the most that OpenAI takes";
+        out.losses.changed(stop.path, how);
+    }
+    let mut list = call.list("stop");
+    let texts = stop.value.iter().take(MOST_STOPS);
+    texts.for_each(|text| text.write(list.next()));
+    list.end();
+}
+
+fn write_logprobs(
+    call: &mut ObjectWriter<'_>,
+    logprobs: &Setting<u64>,
+    refused: bool,
+    out: &mut Outgoing,
+) {
+    match logprobs {
+        Some(given) if refused => out.losses.dropped(given.path),
+        Some(given) => {
+            call.flag("logprobs", true);
+            if given.value > 0 {
+                call.count("top_logprobs", given.value);
+            }
+        }
+        None => {}
+    }
+}
+
+fn choose(
+    call: &mut ObjectWriter<'_>,
+    request: &Request<'_>,
+    choice: &Setting<ToolChoice<'_>>,
+    parallel: &Setting<bool>,
+    out: &mut Outgoing,
+) {
+    if request.tools.is_empty() {
+        // To use none of none is nothing.
+        if let Some(given) = choice.as_ref().filter(|it| it.value != ToolChoice::None) {
+            out.losses.dropped(given.path);
+        }
+        return;
+    }
+    if let Some(given) = choice {
+        write_choice(call, &given.value);
+    }
+    if let Some(given) = parallel {
+        call.flag("parallel_tool_calls", given.value);
+    }
+}
+
+fn value<T>(given: &Setting<T>) -> Option<&T> {
+    given.as_ref().map(|given| &given.value)
 }
 
 /// How hard to think, for models that are told so.

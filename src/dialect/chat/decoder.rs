@@ -5,21 +5,20 @@
 //! or a call; a call closes when its arguments are a whole JSON object, so that
 //! nobody waits for the end of the answer to see it.
 
-mod arguments;
+mod calls;
 
 use super::read;
 use super::said;
 use crate::dialect::Usage;
 use crate::dialect::ir::{
-    Content, Event, Failure, Finish, Json, Media, MediaKind, Opening, Piece, Place, Reasoned,
-    Start, Text,
+    Content, Event, Failure, Finish, Media, MediaKind, Opening, Piece, Place, Reasoned, Start, Text,
 };
 use crate::dialect::json::{elements, says_something};
 use crate::dialect::members::{Members, inside_quotes, is_object};
 use crate::dialect::reading::Reading;
 use crate::dialect::translate::Decode;
 use crate::dialect::watch::is_an_error;
-use arguments::Progress;
+use calls::Call;
 
 /// More answers than anybody asks for, or calls in one; they are searched one
 /// by one.
@@ -48,15 +47,6 @@ enum Words {
     Text,
     Reasoning,
     Refusal,
-}
-
-#[derive(Debug)]
-struct Call {
-    index: u64,
-    place: Place,
-    progress: Progress,
-    is_open: bool,
-    is_custom: bool,
 }
 
 type Each<'e> = &'e mut dyn FnMut(Event<'_>);
@@ -436,48 +426,8 @@ impl Choice {
         self.close_words(each);
         let place = self.next_place();
         each(Event::Open { place, opening });
-        self.calls.push(Call {
-            index,
-            place,
-            progress: Progress::default(),
-            is_open: true,
-            is_custom,
-        });
+        self.calls.push(Call::open(index, place, is_custom));
         self.calls.len() - 1
-    }
-}
-
-impl Call {
-    fn add(&mut self, arguments: Option<&str>, each: Each<'_>) {
-        let Some(raw) = arguments else { return };
-        let text = match Text::of_json(raw) {
-            Some(text) => text,
-            None if is_object(raw) => Json::scanned(raw).as_text(),
-            None => return,
-        };
-        if text.is_empty() || !self.is_open {
-            return;
-        }
-        let is_whole = !self.is_custom && self.progress.take(&text);
-        each(Event::Delta {
-            place: self.place,
-            piece: Piece::Text(text),
-        });
-        if is_whole {
-            self.close(each);
-        }
-    }
-
-    fn close(&mut self, each: Each<'_>) {
-        if !std::mem::replace(&mut self.is_open, false) {
-            return;
-        }
-        let place = self.place;
-        if !self.is_custom && !self.progress.has_begun() {
-            let piece = Piece::Text(Text::plain("{}"));
-            each(Event::Delta { place, piece });
-        }
-        each(Event::Close { place });
     }
 }
 

@@ -6,7 +6,7 @@ use crate::dialect::Usage;
 /// One step of a streamed answer.
 ///
 /// A decoder keeps this order, and an encoder relies on it: one
-/// [`Self::Start`] before everything but pings and failures; a part's
+/// [`Self::Start`] before everything but pings, counts and failures; a part's
 /// [`Self::Open`], its [`Self::Delta`]s, its [`Self::Close`]; after a choice's
 /// [`Self::Finish`] none of its parts is open and nothing more is said in it;
 /// [`Self::End`] or [`Self::Failed`] is the last, and only one of them comes.

@@ -56,11 +56,7 @@ impl Decode for Decoder {
         };
         match &*kind {
             "content_block_delta" => return self.delta(&event, each),
-            "message_start" => {
-                if !std::mem::replace(&mut self.has_started, true) {
-                    start(&event, each);
-                }
-            }
+            "message_start" => self.start(&event, each),
             "content_block_start" => self.open(&event, each),
             "content_block_stop" => self.close(each),
             "message_delta" => {
@@ -81,23 +77,6 @@ impl Decode for Decoder {
     }
 }
 
-fn start(event: &Members<'_>, each: Each<'_>) {
-    let message = event
-        .get("message")
-        .and_then(Members::of)
-        .unwrap_or_default();
-    let usage = message.get("usage");
-    each(Event::Start(Start {
-        id: text(&message, "id"),
-        model: text(&message, "model"),
-        created: None,
-        service_tier: usage.and_then(read::service_tier),
-    }));
-    if let Some(counts) = usage.and_then(read::counts) {
-        each(Event::Usage(counts));
-    }
-}
-
 fn conclude(event: &Members<'_>, each: Each<'_>) {
     let delta = event.get("delta").and_then(Members::of).unwrap_or_default();
     if let Some(word) = delta.text("stop_reason") {
@@ -113,6 +92,26 @@ fn conclude(event: &Members<'_>, each: Each<'_>) {
 }
 
 impl Decoder {
+    fn start(&mut self, event: &Members<'_>, each: Each<'_>) {
+        if std::mem::replace(&mut self.has_started, true) {
+            return;
+        }
+        let message = event
+            .get("message")
+            .and_then(Members::of)
+            .unwrap_or_default();
+        let usage = message.get("usage");
+        each(Event::Start(Start {
+            id: text(&message, "id"),
+            model: text(&message, "model"),
+            created: None,
+            service_tier: usage.and_then(read::service_tier),
+        }));
+        if let Some(counts) = usage.and_then(read::counts) {
+            each(Event::Usage(counts));
+        }
+    }
+
     fn next_place(&mut self) -> Place {
         let part = self.parts;
         self.parts += 1;

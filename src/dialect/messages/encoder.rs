@@ -21,6 +21,7 @@ const MOST_WAITING: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Encoder {
     exchange: Exchange,
+    has_started: bool,
     /// The number of blocks that have opened.
     blocks: usize,
     open: Option<Open>,
@@ -82,6 +83,8 @@ impl Encode for Encoder {
             }
             Event::Finish { .. } => {}
             Event::Usage(later) => self.usage = self.usage.merged(*later),
+            // No event comes before the message's start.
+            Event::Ping if !self.has_started => out.extend_from_slice(b": ping\n\n"),
             Event::Ping => write_frame(out, Some("ping"), |out| {
                 out.extend_from_slice(br#"{"type": "ping"}"#);
             }),
@@ -97,6 +100,7 @@ impl Encoder {
     pub(super) fn new(exchange: &Exchange) -> Self {
         Self {
             exchange: exchange.clone(),
+            has_started: false,
             blocks: 0,
             open: None,
             waiting: Vec::new(),
@@ -115,6 +119,7 @@ impl Encoder {
     }
 
     fn start(&mut self, start: &Start<'_>, out: &mut Vec<u8>) {
+        self.has_started = true;
         self.tier = start.service_tier.clone().map(Text::into_owned);
         event(out, "message_start", |event| {
             let mut message = event.object("message");

@@ -149,7 +149,13 @@ impl Stream {
     /// Reads a frame that isn't like the last text.
     fn read(&mut self, frame: &[u8], out: &mut Vec<u8>) {
         let fields = Fields::of(frame);
-        let Some(bytes) = &fields.data else { return };
+        let Some(bytes) = &fields.data else {
+            // A comment, by which some providers show that they are there.
+            if frame.starts_with(b":") {
+                self.telling.tell(Event::Ping, out);
+            }
+            return;
+        };
         let Ok(data) = simdutf8::basic::from_utf8(bytes) else {
             return;
         };

@@ -1,5 +1,7 @@
 //! Requests, whole answers and errors from one format to the other.
 
+use std::time::Duration;
+
 use super::{Codec, Exchange, Outgoing, Target, Wire, retell};
 use crate::dialect::ir::{Class, Failure};
 use crate::dialect::loss::Losses;
@@ -89,12 +91,27 @@ fn unreadable(provider: Wire, body: &[u8]) -> Failure {
     )
 }
 
-/// Writes a provider's error response for the caller: the status and the
-/// body. Its `Retry-After` header stays as it is; one that only the body has
-/// is [`Failure::retry_after`].
-pub fn failure(client: Wire, status: u16, body: &[u8], exchange: &Exchange) -> (u16, Vec<u8>) {
+/// A provider's error as its caller gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status in the caller's dialect.
+    pub status: u16,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// When to try again, where the provider's body says it: it is the
+    /// caller's `Retry-After` where the provider sent no such header.
+    pub retry_after: Option<Duration>,
+}
+
+/// Writes a provider's error response for the caller.
+pub fn failure(client: Wire, status: u16, body: &[u8], exchange: &Exchange) -> Refused {
     let failure = Failure::read(Some(status), body);
-    client.codec().encode_failure(&failure, exchange)
+    let (status, body) = client.codec().encode_failure(&failure, exchange);
+    Refused {
+        status,
+        body,
+        retry_after: failure.retry_after,
+    }
 }
 
 /// The pair of formats that a fuzz input's first byte chooses.
@@ -150,9 +167,9 @@ pub fn fuzz_answers(input: &[u8]) {
         free_text_tools: vec!["t".to_owned()],
         ..Exchange::default()
     };
-    let (status, told) = failure(client, 400 + u16::from(choice), body, &exchange);
-    assert!((400..600).contains(&status));
-    serde_json::from_slice::<serde::de::IgnoredAny>(&told).expect("an error is JSON");
+    let told = failure(client, 400 + u16::from(choice), body, &exchange);
+    assert!((400..600).contains(&told.status));
+    serde_json::from_slice::<serde::de::IgnoredAny>(&told.body).expect("an error is JSON");
     let Ok(translated) = answer(provider, client, body, &exchange) else {
         return;
     };
