@@ -73,9 +73,9 @@ pub use whole::{fuzz_answers, fuzz_requests};
 
 use std::borrow::Cow;
 
-use crate::dialect::ir::{Answer, Event, Failure, Place, Request};
+use crate::dialect::ir::{Answer, Event, Failure, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Format, MaxTokensField, chat, messages};
+use crate::dialect::{Format, MaxTokensField, chat, ids, messages};
 use crate::error::Error;
 use crate::sse;
 
@@ -212,8 +212,26 @@ pub struct Outgoing {
     pub form_tool: bool,
     /// Tools of free text that went out as functions with one text, `input`.
     pub free_text_tools: Vec<String>,
+    /// Tools whose names the provider doesn't take: as they were sent, and as
+    /// the caller calls them.
+    pub renamed_tools: Vec<(String, String)>,
     /// The body names files that the provider keeps.
     pub uses_files: bool,
+}
+
+impl Outgoing {
+    /// The name that a tool on offer is sent by, to a provider that takes
+    /// names of up to `longest` letters, digits, `_` and `-`. Calls of it come
+    /// back under the caller's name. Where the tool is named again, it is
+    /// [`ids::fit`] to the same length.
+    pub fn tool_name<'n>(&mut self, name: &'n Text<'_>, longest: usize) -> Text<'n> {
+        let sent = ids::fit(name, longest);
+        if sent != *name {
+            let names = (sent.resolved().into_owned(), name.resolved().into_owned());
+            self.renamed_tools.push(names);
+        }
+        sent
+    }
 }
 
 /// The tool that an answer comes by whose form was asked for.
@@ -271,6 +289,9 @@ pub struct Exchange {
     /// As [`Outgoing::free_text_tools`]. Their calls come back as custom
     /// ones; codecs needn't know.
     pub free_text_tools: Vec<String>,
+    /// As [`Outgoing::renamed_tools`]. Calls come back under the caller's
+    /// names; codecs needn't know.
+    pub renamed_tools: Vec<(String, String)>,
     /// The caller's body, for formats whose answers repeat what was asked
     /// (Responses); empty for others.
     pub asked: String,

@@ -4,6 +4,7 @@ mod turns;
 
 use super::model::Model;
 use crate::dialect::MaxTokensField;
+use crate::dialect::ids;
 use crate::dialect::ir::{
     Effort, Form, Json, Reasoning, Request, Setting, Settings, Text, Thinking, Tier, Tool,
     ToolChoice, ToolKind,
@@ -11,6 +12,9 @@ use crate::dialect::ir::{
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{Outgoing, Target};
 use crate::error::Error;
+
+/// The longest name of a tool that OpenAI takes.
+const LONGEST_NAME: usize = 64;
 
 /// The most stop texts OpenAI takes.
 const MOST_STOPS: usize = 4;
@@ -261,7 +265,7 @@ fn write_choice(call: &mut ObjectWriter<'_>, choice: &ToolChoice<'_>) {
             let mut object = call.object("tool_choice");
             object.text("type", "function");
             let mut function = object.object("function");
-            function.said("name", name);
+            function.said("name", &ids::fit(name, LONGEST_NAME));
             function.end();
             object.end();
         }
@@ -289,12 +293,17 @@ fn write_tools(
     }
     let mut tools = call.list("tools");
     for tool in known {
-        write_tool(&mut tools, tool, target);
+        write_tool(&mut tools, tool, target, out);
     }
     tools.end();
 }
 
-fn write_tool(tools: &mut ListWriter<'_>, tool: &Tool<'_>, target: &Target<'_>) {
+fn write_tool(
+    tools: &mut ListWriter<'_>,
+    tool: &Tool<'_>,
+    target: &Target<'_>,
+    out: &mut Outgoing,
+) {
     let mut object = tools.object();
     match &tool.kind {
         ToolKind::Function {
@@ -306,7 +315,7 @@ fn write_tool(tools: &mut ListWriter<'_>, tool: &Tool<'_>, target: &Target<'_>) 
             object.text("type", "function");
             let mut function = object.object("function");
             function
-                .said("name", name)
+                .said("name", &out.tool_name(name, LONGEST_NAME))
                 .said_if("description", description.as_ref())
                 .json_if("parameters", parameters.as_ref());
             if let Some(strict) = strict {
@@ -322,7 +331,7 @@ fn write_tool(tools: &mut ListWriter<'_>, tool: &Tool<'_>, target: &Target<'_>) 
             object.text("type", "custom");
             let mut custom = object.object("custom");
             custom
-                .said("name", name)
+                .said("name", &out.tool_name(name, LONGEST_NAME))
                 .said_if("description", description.as_ref())
                 .json_if("format", format.as_ref());
             custom.end();

@@ -6,7 +6,7 @@ use crate::dialect::ir::{
     Content, Effort, Event, Given, Json, Maker, Opening, Part, Piece, Reasoned, Reasoning, Role,
     Seal, Text, ToolCall, ToolResult, Turn,
 };
-use crate::dialect::translate::Quirks;
+use crate::dialect::translate::{self, Quirks, Wire};
 
 fn said(role: Role, parts: Vec<Content<'static>>) -> Turn<'static> {
     Turn {
@@ -134,6 +134,41 @@ fn reasoning_goes_back_to_those_who_want_it() {
     };
     let (body, _) = written(&request, "m", quirks);
     assert_eq!(body["messages"][0]["reasoning_content"], "hm");
+}
+
+#[test]
+fn a_long_name_comes_back_as_it_was() {
+    let name = format!("mcp__{}", "x".repeat(90));
+    let body = format!(
+        r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"a"}},{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"{name}","input":{{}}}}]}}],"tools":[{{"name":"{name}","input_schema":{{}}}}],"tool_choice":{{"type":"tool","name":"{name}"}}}}"#
+    );
+    let target = Target {
+        model: "m",
+        quirks: Quirks::default(),
+        marks_cache: false,
+    };
+    let (client, provider) = (Wire::Messages, Wire::Chat);
+    let (out, exchange) =
+        translate::request(client, provider, body.as_bytes(), &target, "id", 1).unwrap();
+    let sent: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
+    let short = sent["tools"][0]["function"]["name"].as_str().unwrap();
+    assert_eq!(short.len(), 64);
+    assert_eq!(sent["tool_choice"]["function"]["name"], short);
+    assert_eq!(
+        sent["messages"][1]["tool_calls"][0]["function"]["name"],
+        short
+    );
+    let answer = format!(
+        r#"{{"choices":[{{"message":{{"tool_calls":[{{"id":"c","function":{{"name":"{short}","arguments":"{{}}"}}}}]}},"finish_reason":"tool_calls"}}]}}"#
+    );
+    let whole = translate::answer(provider, client, answer.as_bytes(), &exchange).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&whole.body).unwrap();
+    assert_eq!(whole["content"][0]["name"], name);
+    let mut translation = translate::Stream::new(provider, client, &exchange);
+    let mut out = Vec::new();
+    let stream = crate::dialect::unfold(crate::dialect::Format::Chat, answer.as_bytes(), false);
+    translation.push(stream.unwrap(), &mut out);
+    assert!(String::from_utf8(out).unwrap().contains(&name));
 }
 
 #[test]

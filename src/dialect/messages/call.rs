@@ -4,6 +4,7 @@ mod thinking;
 mod turns;
 
 use super::model::Model;
+use crate::dialect::ids;
 use crate::dialect::ir::{
     CacheMark, Form, Given, Json, Request, Setting, Settings, Text, Tier, Tool, ToolChoice,
     ToolKind,
@@ -11,6 +12,9 @@ use crate::dialect::ir::{
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{FORM_TOOL, Outgoing, Target};
 use crate::error::Error;
+
+/// The longest name of a tool that the API takes.
+const LONGEST_NAME: usize = 128;
 
 /// A schema of no arguments.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -262,7 +266,9 @@ fn write_choice(call: &mut ObjectWriter<'_>, choice: &ToolChoice<'_>, alone: boo
         ToolChoice::Auto => object.text("type", "auto"),
         ToolChoice::None => object.text("type", "none"),
         ToolChoice::Required => object.text("type", "any"),
-        ToolChoice::Named(name) => object.text("type", "tool").said("name", name),
+        ToolChoice::Named(name) => object
+            .text("type", "tool")
+            .said("name", &ids::fit(name, LONGEST_NAME)),
     };
     if alone && *choice != ToolChoice::None {
         object.flag("disable_parallel_tool_use", true);
@@ -311,7 +317,7 @@ fn write_tool(
         } => {
             let parameters = parameters.as_ref().map_or(NO_PARAMETERS, Json::as_str);
             object
-                .said("name", name)
+                .said("name", &out.tool_name(name, LONGEST_NAME))
                 .said_if("description", description.as_ref())
                 .raw("input_schema", parameters);
             match strict {
@@ -326,7 +332,7 @@ fn write_tool(
             format,
         } => {
             object
-                .said("name", name)
+                .said("name", &out.tool_name(name, LONGEST_NAME))
                 .said_if("description", description.as_ref())
                 .raw("input_schema", FREE_TEXT);
             if format.is_some() {

@@ -3,6 +3,7 @@
 //! A form that a provider doesn't know goes out as a tool to answer by: its
 //! arguments are the answer's words. A tool of free text that a provider
 //! doesn't know goes out as a function with one text: that text is its input.
+//! A tool whose name a provider doesn't take goes out under another.
 
 use super::{Exchange, FORM_TOOL};
 use crate::dialect::ir::{
@@ -18,6 +19,9 @@ pub(super) fn answer(answer: &mut Answer<'_>, exchange: &Exchange) {
             let Content::Call(call) = &mut part.content else {
                 continue;
             };
+            if let Some(meant) = meant(&call.name, exchange) {
+                call.name = meant;
+            }
             if exchange.form_tool && call.name.is(FORM_TOOL) {
                 is_form = true;
                 part.content = Content::text(std::mem::take(&mut call.arguments));
@@ -33,6 +37,13 @@ pub(super) fn answer(answer: &mut Answer<'_>, exchange: &Exchange) {
 
 fn is_free_text(name: &Text<'_>, exchange: &Exchange) -> bool {
     exchange.free_text_tools.iter().any(|tool| name.is(tool))
+}
+
+/// The caller's name for a tool, where it was sent under another.
+fn meant(sent: &Text<'_>, exchange: &Exchange) -> Option<Text<'static>> {
+    let mut renamed = exchange.renamed_tools.iter();
+    let (_, meant) = renamed.find(|(name, _)| sent.is(name))?;
+    Some(Text::owned(meant))
 }
 
 fn free(call: &mut ToolCall<'_>) {
@@ -62,7 +73,9 @@ pub(super) struct Retelling {
 impl Retelling {
     /// Whether there is anything to retell in such an exchange.
     pub(super) fn of(exchange: &Exchange) -> Option<Self> {
-        let needed = exchange.form_tool || !exchange.free_text_tools.is_empty();
+        let needed = exchange.form_tool
+            || !exchange.free_text_tools.is_empty()
+            || !exchange.renamed_tools.is_empty();
         needed.then(Self::default)
     }
 
@@ -73,7 +86,7 @@ impl Retelling {
         exchange: &Exchange,
         each: &mut dyn FnMut(Event<'_>),
     ) {
-        match event {
+        match renamed(event, exchange) {
             Event::Open {
                 place,
                 opening: Opening::Call { name, .. },
@@ -130,4 +143,17 @@ impl Retelling {
         let found = self.held.iter_mut().find(|(held, _)| *held == place);
         found.map(|(_, text)| text)
     }
+}
+
+/// The event with the caller's name of the tool it calls.
+fn renamed<'a>(mut event: Event<'a>, exchange: &Exchange) -> Event<'a> {
+    if let Event::Open {
+        opening: Opening::Call { name, .. },
+        ..
+    } = &mut event
+        && let Some(meant) = meant(name, exchange)
+    {
+        *name = meant;
+    }
+    event
 }

@@ -239,6 +239,7 @@ pub fn fuzz_streams(input: &[u8]) {
         include_usage: true,
         form_tool: head[0] >= 128,
         free_text_tools: vec!["t".to_owned()],
+        renamed_tools: vec![("f".to_owned(), "a long name".to_owned())],
         ..Exchange::default()
     };
     let translated = |sizes: &[u8]| {

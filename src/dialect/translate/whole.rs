@@ -50,6 +50,7 @@ pub fn request(
         include_usage: request.include_usage,
         form_tool: out.form_tool,
         free_text_tools: out.free_text_tools.clone(),
+        renamed_tools: out.renamed_tools.clone(),
         asked: asked.to_owned(),
     };
     Ok((out, exchange))
@@ -165,6 +166,7 @@ pub fn fuzz_answers(input: &[u8]) {
     let exchange = Exchange {
         form_tool: choice >= 128,
         free_text_tools: vec!["t".to_owned()],
+        renamed_tools: vec![("f".to_owned(), "a long name".to_owned())],
         ..Exchange::default()
     };
     let told = failure(client, 400 + u16::from(choice), body, &exchange);

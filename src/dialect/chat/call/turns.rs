@@ -1,6 +1,6 @@
 //! Writes the conversation: `messages`.
 
-use super::{Outgoing, Target};
+use super::{LONGEST_NAME, Outgoing, Target};
 use crate::dialect::ids;
 use crate::dialect::ir::{
     At, CacheMark, Content, Maker, Media, MediaKind, Part, Request, Role, Source, Text, ToolCall,
@@ -316,7 +316,8 @@ fn write_call(list: &mut ListWriter<'_>, call: &ToolCall<'_>) {
     };
     object.text("type", kind);
     let mut tool = object.object(kind);
-    tool.said("name", &call.name).said(input, &call.arguments);
+    tool.said("name", &ids::fit(&call.name, LONGEST_NAME))
+        .said(input, &call.arguments);
     tool.end();
     object.end();
 }

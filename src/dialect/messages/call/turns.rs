@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Outgoing, Target, write_mark};
+use super::{LONGEST_NAME, Outgoing, Target, write_mark};
 use crate::dialect::ids;
 use crate::dialect::ir::{
     At, CacheMark, Content, Json, Maker, Media, MediaKind, Part, Request, Role, Source, Text,
@@ -259,7 +259,7 @@ impl Blocks<'_> {
             block
                 .text("type", "tool_use")
                 .said("id", &ids::fit(&call.id, LONGEST_ID))
-                .said("name", &call.name);
+                .said("name", &ids::fit(&call.name, LONGEST_NAME));
             match input {
                 Some(input) => drop(block.raw("input", input.as_str())),
                 None => {
