@@ -5,6 +5,7 @@
 //! same as not being there.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::ir::{At, Json, Text};
 use super::json::{elements, says_something};
@@ -14,19 +15,79 @@ use crate::error::Error;
 /// One object on its way to be taken apart.
 pub(super) struct Reading<'a> {
     members: Vec<(Cow<'a, str>, &'a str)>,
-    /// Where the object is; a field's path is this, a dot and its name.
-    path: String,
+    path: Path,
+}
+
+/// Where an object is. Written out only for those who must be told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Path {
+    at: At,
+    /// Fields in what is there, each with its place in the list it may be;
+    /// those not used have no name. Deeper ones are told by the last.
+    fields: [(&'static str, Option<u32>); 3],
+}
+
+impl Path {
+    /// The field `name` of the body.
+    pub(super) fn field(name: &'static str) -> Self {
+        Self::default().key(name)
+    }
+
+    /// The field `name` of what is here.
+    pub(super) fn key(mut self, name: &'static str) -> Self {
+        if let Some(free) = self.fields.iter_mut().find(|(name, _)| name.is_empty()) {
+            *free = (name, None);
+        }
+        self
+    }
+
+    /// The element `index` of the list that is here.
+    pub(super) fn element(mut self, index: usize) -> Self {
+        let used = self.fields.iter_mut().rev();
+        if let Some((_, place)) = used.skip_while(|(name, _)| name.is_empty()).next() {
+            *place = u32::try_from(index).ok();
+        }
+        self
+    }
+}
+
+impl From<At> for Path {
+    fn from(at: At) -> Self {
+        Self {
+            at,
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.at.to_string();
+        f.write_str(&start)?;
+        let mut is_first = start.is_empty();
+        for (name, index) in self.fields.iter().take_while(|(name, _)| !name.is_empty()) {
+            if !std::mem::take(&mut is_first) {
+                f.write_str(".")?;
+            }
+            f.write_str(name)?;
+            if let Some(index) = index {
+                write!(f, "[{index}]")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Reading<'a> {
     /// Opens the whole body.
     pub(super) fn body(json: &'a str) -> Result<Self, Error> {
-        Self::of(json, String::new())
+        Self::of(json, Path::default())
             .map_err(|_| Error::invalid("reading the request body: it is not a JSON object"))
     }
 
     /// Opens the object at `path`.
-    pub(super) fn of(json: &'a str, path: String) -> Result<Self, Error> {
+    pub(super) fn of(json: &'a str, path: impl Into<Path>) -> Result<Self, Error> {
+        let path = path.into();
         match Members::of(json) {
             Some(members) => Ok(Self {
                 members: members.into_list(),
@@ -36,26 +97,18 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Opens the object at `at`.
-    pub(super) fn at(json: &'a str, at: At) -> Result<Self, Error> {
-        Self::of(json, at.to_string())
-    }
-
     /// Where the field `key` is.
-    pub(super) fn path(&self, key: &str) -> String {
-        match self.path.is_empty() {
-            true => key.to_owned(),
-            false => format!("{}.{key}", self.path),
-        }
+    pub(super) fn path(&self, key: &'static str) -> Path {
+        self.path.key(key)
     }
 
     /// The error of a field that is not `wanted` (`a text`).
-    pub(super) fn wrong(&self, key: &str, wanted: &str) -> Error {
+    pub(super) fn wrong(&self, key: &'static str, wanted: &str) -> Error {
         wrong(self.path(key), wanted)
     }
 
     /// Takes the value of `key`, the last where there are several.
-    pub(super) fn raw(&mut self, key: &str) -> Option<&'a str> {
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a str> {
         let mut value = None;
         self.members.retain(|(name, raw)| {
             let is_it = name == key;
@@ -68,12 +121,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a value as it is written.
-    pub(super) fn json(&mut self, key: &str) -> Option<Json<'a>> {
+    pub(super) fn json(&mut self, key: &'static str) -> Option<Json<'a>> {
         self.raw(key).map(Json::scanned)
     }
 
     /// Takes an object, unopened.
-    pub(super) fn object(&mut self, key: &str) -> Result<Option<&'a str>, Error> {
+    pub(super) fn object(&mut self, key: &'static str) -> Result<Option<&'a str>, Error> {
         match self.raw(key) {
             Some(raw) if !is_object(raw) => Err(self.wrong(key, "an object")),
             raw => Ok(raw),
@@ -81,7 +134,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes an object and opens it.
-    pub(super) fn open(&mut self, key: &str) -> Result<Option<Self>, Error> {
+    pub(super) fn open(&mut self, key: &'static str) -> Result<Option<Self>, Error> {
         match self.object(key)? {
             Some(raw) => Self::of(raw, self.path(key)).map(Some),
             None => Ok(None),
@@ -89,7 +142,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a text.
-    pub(super) fn text(&mut self, key: &str) -> Result<Option<Text<'a>>, Error> {
+    pub(super) fn text(&mut self, key: &'static str) -> Result<Option<Text<'a>>, Error> {
         match self.raw(key) {
             None => Ok(None),
             Some(raw) => match Text::of_json(raw) {
@@ -100,17 +153,17 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a text that must be there.
-    pub(super) fn need_text(&mut self, key: &str) -> Result<Text<'a>, Error> {
+    pub(super) fn need_text(&mut self, key: &'static str) -> Result<Text<'a>, Error> {
         self.text(key)?.ok_or_else(|| self.wrong(key, "a text"))
     }
 
     /// Takes a word, its escapes resolved.
-    pub(super) fn word(&mut self, key: &str) -> Result<Option<String>, Error> {
-        Ok(self.text(key)?.map(|text| text.resolved().into_owned()))
+    pub(super) fn word(&mut self, key: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
+        Ok(self.text(key)?.map(Text::into_resolved))
     }
 
     /// Takes a number, as it is written.
-    pub(super) fn number(&mut self, key: &str) -> Result<Option<Json<'a>>, Error> {
+    pub(super) fn number(&mut self, key: &'static str) -> Result<Option<Json<'a>>, Error> {
         match self.json(key) {
             Some(json) if json.as_f64().is_none() => Err(self.wrong(key, "a number")),
             json => Ok(json),
@@ -118,7 +171,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a whole number that isn't negative.
-    pub(super) fn count(&mut self, key: &str) -> Result<Option<u64>, Error> {
+    pub(super) fn count(&mut self, key: &'static str) -> Result<Option<u64>, Error> {
         let Some(number) = self.number(key)? else {
             return Ok(None);
         };
@@ -135,7 +188,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes true or false.
-    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, Error> {
+    pub(super) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, Error> {
         match self.raw(key) {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -146,7 +199,7 @@ impl<'a> Reading<'a> {
 
     /// Takes an array's elements as they are written; none where it isn't
     /// there.
-    pub(super) fn list(&mut self, key: &str) -> Result<Vec<&'a str>, Error> {
+    pub(super) fn list(&mut self, key: &'static str) -> Result<Vec<&'a str>, Error> {
         match self.raw(key) {
             None => Ok(Vec::new()),
             Some(raw) => elements(raw).ok_or_else(|| self.wrong(key, "an array")),
@@ -154,7 +207,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes an array of texts, or one text by itself.
-    pub(super) fn texts(&mut self, key: &str) -> Result<Vec<Text<'a>>, Error> {
+    pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<Text<'a>>, Error> {
         let Some(raw) = self.raw(key) else {
             return Ok(Vec::new());
         };
@@ -173,7 +226,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Leaves a field out of account: it changes nothing for any provider.
-    pub(super) fn ignore(&mut self, keys: &[&str]) {
+    pub(super) fn ignore(&mut self, keys: &[&'static str]) {
         for key in keys {
             self.raw(key);
         }
@@ -183,15 +236,20 @@ impl<'a> Reading<'a> {
     pub(super) fn leave(self, unknown: &mut Vec<(String, Json<'a>)>) {
         for (key, raw) in &self.members {
             if says_something(raw) && *raw != "false" {
-                unknown.push((self.path(key), Json::scanned(raw)));
+                let path = self.path.to_string();
+                let path = match path.is_empty() {
+                    true => key.to_string(),
+                    false => format!("{path}.{key}"),
+                };
+                unknown.push((path, Json::scanned(raw)));
             }
         }
     }
 }
 
 /// The error of the field at `path` that is not `wanted`.
-pub(super) fn wrong(path: String, wanted: &str) -> Error {
-    Error::invalid(format!("reading the request: {path} must be {wanted}")).param(path)
+pub(super) fn wrong(path: impl fmt::Display, wanted: &str) -> Error {
+    Error::invalid(format!("reading the request: {path} must be {wanted}")).param(path.to_string())
 }
 
 #[cfg(test)]
@@ -202,7 +260,7 @@ mod tests {
     fn fields_are_taken_and_the_rest_is_left() {
         let json =
             r#"{"a":1,"b":null,"c":"x","d":[1],"e":true,"f":{},"g":false,"h":{"i":2},"c":"y"}"#;
-        let mut reading = Reading::at(json, At::element("list", 3)).unwrap();
+        let mut reading = Reading::of(json, At::element("list", 3)).unwrap();
         assert_eq!(reading.count("a").unwrap(), Some(1));
         assert_eq!(reading.count("b").unwrap(), None);
         assert_eq!(reading.need_text("c").unwrap(), Text::plain("y"));
@@ -227,11 +285,16 @@ mod tests {
             (r#"{"a":[1]}"#, |r| r.texts("a").err(), "array of texts"),
         ];
         for (json, take, says) in rows {
-            let mut reading = Reading::of(json, "x".to_owned()).unwrap();
+            let mut reading = Reading::of(json, Path::field("x")).unwrap();
             let error = take(&mut reading).unwrap();
             assert_eq!(error.field(), Some("x.a"), "{json}");
             assert!(error.message().contains(says), "{error}");
         }
         assert!(Reading::body("[]").is_err());
+        let path = Path::from(At::element("a", 0).within("b", 1));
+        assert_eq!(
+            path.key("c").key("d").element(2).to_string(),
+            "a[0].b[1].c.d[2]"
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::dialect::ir::{
     Thinking, Tier, Tool, ToolChoice, ToolKind, ToolResult, Turn,
 };
 use crate::dialect::members::{inside_quotes, is_object};
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Path, Reading};
 use crate::error::Error;
 
 pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
@@ -33,7 +33,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
 
 fn turn<'a>(json: &'a str, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
     let at = At::element("messages", index);
-    let mut message = Reading::at(json, at)?;
+    let mut message = Reading::of(json, at)?;
     let role = match message.word("role")?.as_deref() {
         Some("system") => Role::System,
         Some("developer") => Role::Developer,
@@ -103,7 +103,7 @@ fn result<'a>(
 fn tools<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), Error> {
     for (index, json) in body.list("tools")?.into_iter().enumerate() {
         let at = At::element("tools", index);
-        let mut tool = Reading::at(json, at)?;
+        let mut tool = Reading::of(json, at)?;
         let cache = parts::cache_mark(&mut tool)?;
         let kind = tool
             .text("type")?
@@ -136,7 +136,7 @@ fn tools<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), Er
     }
     for (index, json) in body.list("functions")?.into_iter().enumerate() {
         let at = At::element("functions", index);
-        let kind = function_tool(Reading::at(json, at)?, &mut request.unknown)?;
+        let kind = function_tool(Reading::of(json, at)?, &mut request.unknown)?;
         let cache = None;
         request.tools.push(Tool { kind, cache, at });
     }
@@ -255,7 +255,7 @@ fn tool_choice<'a>(body: &mut Reading<'a>) -> Result<Option<Given<ToolChoice<'a>
     for path in ["tool_choice", "function_call"] {
         let Some(raw) = body.raw(path) else { continue };
         let choice = if is_object(raw) {
-            let mut choice = Reading::of(raw, path.to_owned())?;
+            let mut choice = Reading::of(raw, Path::field(path))?;
             let named = match (choice.open("function")?, choice.open("custom")?) {
                 (Some(mut tool), _) | (None, Some(mut tool)) => tool.need_text("name")?,
                 (None, None) => choice.need_text("name")?,

@@ -15,7 +15,7 @@ use crate::dialect::ir::{
 };
 use crate::dialect::json::{elements, says_something};
 use crate::dialect::members::{Members, inside_quotes, is_object};
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Path, Reading};
 use crate::dialect::translate::Decode;
 use crate::dialect::watch::is_an_error;
 use calls::Call;
@@ -383,7 +383,7 @@ impl Choice {
                 self.open_call(index, opening, is_custom, each)
             }
         };
-        let seal = Reading::of(json, String::new())
+        let seal = Reading::of(json, Path::default())
             .and_then(|mut call| said::call_seal(&mut call))
             .ok()
             .flatten();

@@ -31,7 +31,7 @@ pub(super) fn list<'a>(
     let mut parts = Vec::with_capacity(elements.len());
     for (index, json) in elements.into_iter().enumerate() {
         let at = at.within("content", index);
-        let mut part = Reading::at(json, at)?;
+        let mut part = Reading::of(json, at)?;
         let cache = cache_mark(&mut part)?;
         let content = one(&mut part)?;
         part.leave(unknown);

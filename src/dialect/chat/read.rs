@@ -7,7 +7,7 @@ use crate::dialect::ir::{
 use crate::dialect::json::elements;
 use crate::dialect::json::scan::Scan;
 use crate::dialect::members::{Members, is_array};
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Path, Reading};
 use crate::dialect::watch::is_an_error;
 use crate::dialect::{Usage, usage};
 
@@ -72,7 +72,7 @@ pub(super) fn content_logprobs(logprobs: &str) -> Option<Json<'_>> {
 
 fn parts(message: &str) -> Option<Vec<Part<'_>>> {
     // A server's own fields beside ours are nobody's business.
-    let mut reading = Reading::of(message, String::new()).ok()?;
+    let mut reading = Reading::of(message, Path::default()).ok()?;
     let images = reading.raw("images");
     let content = reading.raw("content").map(words_of);
     let mut parts = said::parts(&mut reading, At::default(), &mut Vec::new()).ok()?;

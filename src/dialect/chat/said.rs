@@ -46,7 +46,7 @@ pub(super) fn parts<'a>(
     }
     for (index, json) in message.list("tool_calls")?.into_iter().enumerate() {
         let at = at.within("tool_calls", index);
-        let call = call(Reading::at(json, at)?, unknown)?;
+        let call = call(Reading::of(json, at)?, unknown)?;
         list.push(Part {
             content: Content::Call(call),
             cache: None,
@@ -96,8 +96,7 @@ pub(super) fn reasoning<'a>(message: &mut Reading<'a>) -> Result<Vec<Content<'a>
     let mut list = Vec::new();
     for json in blocks {
         list.push(Content::Reasoning(thinking_block(Reading::of(
-            json,
-            path.clone(),
+            json, path,
         )?)?));
     }
     let words = words.filter(|words| !words.is_empty());
@@ -156,7 +155,7 @@ fn call<'a>(mut call: Reading<'a>, unknown: &mut Unknown<'a>) -> Result<ToolCall
 }
 
 /// A text; some servers write the object itself.
-fn arguments<'a>(tool: &mut Reading<'a>, key: &str) -> Result<Text<'a>, Error> {
+fn arguments<'a>(tool: &mut Reading<'a>, key: &'static str) -> Result<Text<'a>, Error> {
     let path = tool.path(key);
     Ok(match tool.raw(key) {
         None => Text::plain("{}"),

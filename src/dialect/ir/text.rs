@@ -56,6 +56,14 @@ impl<'a> Text<'a> {
         Cow::Owned(resolve(&self.0))
     }
 
+    /// The text itself, for as long as what it was read from.
+    pub fn into_resolved(self) -> Cow<'a, str> {
+        if self.0.contains('\\') {
+            return Cow::Owned(resolve(&self.0));
+        }
+        self.0
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -22,7 +22,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
     }
     for (index, json) in body.list("tools")?.into_iter().enumerate() {
         let at = At::element("tools", index);
-        let tool = tool(Reading::at(json, at)?, at, &mut request.unknown)?;
+        let tool = tool(Reading::of(json, at)?, at, &mut request.unknown)?;
         request.tools.push(tool);
     }
     settings(&mut body, &mut request)?;
@@ -57,7 +57,7 @@ fn system<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), E
 /// results are the first.
 fn turns<'a>(json: &'a str, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
     let at = At::element("messages", index);
-    let mut message = Reading::at(json, at)?;
+    let mut message = Reading::of(json, at)?;
     let role = match message.word("role")?.as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
@@ -247,10 +247,7 @@ fn service_tier<'a>(body: &mut Reading<'a>) -> Result<Option<Given<Tier<'a>>>, E
         "auto" => Tier::Auto,
         "standard_only" => Tier::Standard,
         _ => {
-            return Err(wrong(
-                "service_tier".to_owned(),
-                "\"auto\" or \"standard_only\"",
-            ));
+            return Err(wrong("service_tier", "\"auto\" or \"standard_only\""));
         }
     };
     Ok(Some(Given::new("service_tier", tier)))

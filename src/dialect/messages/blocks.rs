@@ -6,7 +6,7 @@ use crate::dialect::ir::{
 };
 use crate::dialect::json::elements;
 use crate::dialect::members::{inside_quotes, is_object};
-use crate::dialect::reading::{Reading, wrong};
+use crate::dialect::reading::{Path, Reading, wrong};
 use crate::dialect::seals::{self, Kind};
 use crate::error::Error;
 
@@ -28,10 +28,9 @@ pub(super) fn list<'a>(
         }]);
     }
     let Some(blocks) = elements(content) else {
-        let path = if field == "system" {
-            field.to_owned()
-        } else {
-            format!("{at}.{field}")
+        let path = match field {
+            "system" => Path::from(at),
+            _ => Path::from(at).key(field),
         };
         return Err(wrong(path, "a text or an array of blocks"));
     };
@@ -43,7 +42,7 @@ pub(super) fn list<'a>(
             "system" => At::element(field, index),
             _ => at.within(field, index),
         };
-        let mut block = Reading::at(json, at)?;
+        let mut block = Reading::of(json, at)?;
         let cache = cache_mark(&mut block)?;
         match one(block, json, unknown)? {
             Block::Part(content) => parts.push(Part { content, cache, at }),
@@ -126,7 +125,7 @@ fn citations<'a>(list: Vec<&'a str>) -> Vec<Citation<'a>> {
 
 /// Reads one citation, of whatever kind.
 pub(super) fn citation(json: &str) -> Option<Citation<'_>> {
-    let mut fields = Reading::of(json, String::new()).ok()?;
+    let mut fields = Reading::of(json, Path::default()).ok()?;
     let mut text = |key| fields.text(key).ok().flatten();
     Some(Citation {
         url: text("url"),
@@ -206,9 +205,9 @@ fn result<'a>(block: &mut Reading<'a>, unknown: &mut Unknown<'a>) -> Result<Tool
         }
         Some(raw) => {
             let blocks =
-                elements(raw).ok_or_else(|| wrong(path.clone(), "a text or an array of blocks"))?;
+                elements(raw).ok_or_else(|| wrong(path, "a text or an array of blocks"))?;
             for (index, json) in blocks.into_iter().enumerate() {
-                let mut inner = Reading::of(json, format!("{path}[{index}]"))?;
+                let mut inner = Reading::of(json, path.element(index))?;
                 let cache = cache_mark(&mut inner)?;
                 if let Block::Part(content) = one(inner, json, unknown)? {
                     parts.push(Part {
@@ -268,7 +267,7 @@ fn texts_of(content: &str) -> Option<Text<'_>> {
     let mut all = Text::default();
     for json in elements(content)? {
         is_object(json).then_some(())?;
-        let mut block = Reading::of(json, String::new()).ok()?;
+        let mut block = Reading::of(json, Path::default()).ok()?;
         all.push(&block.text("text").ok()??);
     }
     Some(all.into_owned())

@@ -5,7 +5,7 @@ use crate::dialect::ir::{Answer, Choice, Content, Finish, Json, Maker, Part, Sea
 use crate::dialect::json::says_something;
 use crate::dialect::json::scan::Scan;
 use crate::dialect::members::{Members, is_array};
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Path, Reading};
 use crate::dialect::{Usage, usage};
 
 pub(super) fn decode(body: &str) -> Option<Answer<'_>> {
@@ -66,7 +66,7 @@ fn parts<'a>(list: Vec<&'a str>) -> Vec<Part<'a>> {
 
 /// What a block is; one that isn't as documented is its maker's.
 pub(super) fn block(json: &str) -> Block<'_> {
-    Reading::of(json, String::new())
+    Reading::of(json, Path::default())
         .and_then(|reading| blocks::one(reading, json, &mut Vec::new()))
         .unwrap_or(Block::Part(Content::Foreign {
             maker: Maker::Anthropic,

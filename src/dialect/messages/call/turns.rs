@@ -118,54 +118,61 @@ struct Message<'t, 'a> {
 
 impl Message<'_, '_> {
     fn write(&self, messages: &mut ListWriter<'_>, out: &mut Outgoing) {
-        let mut content = Vec::new();
-        let mut blocks = Blocks {
-            list: ListWriter::begin(&mut content),
-            written: 0,
-            out,
-        };
+        for turn in self.turns {
+            lose_name(turn, &mut out.losses);
+        }
         let role = match self.turns.first().map(|turn| turn.role) {
             Some(Role::Assistant) => "assistant",
             _ => "user",
         };
         let ends_early = self.is_last && role == "assistant";
-        let last_part = self
-            .turns
-            .iter()
-            .map(|turn| turn.parts.len())
-            .sum::<usize>();
-        let mut at = 0;
-        for turn in self.turns {
-            lose_name(turn, &mut blocks.out.losses);
-            for part in &turn.parts {
-                at += 1;
-                let mark =
-                    (self.is_marked && at == last_part).then_some(CacheMark { for_an_hour: false });
-                let mark = part.cache.or(mark);
-                match &part.content {
-                    Content::Text { text, .. } if turn.role.instructs() => {
-                        blocks.instruct(text, turn.at, mark);
-                    }
-                    Content::Text { text, .. } if ends_early && at == last_part => {
-                        blocks.text(&text.trimmed_end(), mark);
-                    }
-                    _ => blocks.part(part, mark),
-                }
+        if let Some(text) = self.only_text(ends_early) {
+            if !text.is_blank() {
+                let mut message = messages.object();
+                message.text("role", role).said("content", text);
+                message.end();
             }
-        }
-        let Blocks { list, written, .. } = blocks;
-        list.end();
-        // All of it was lost, or empty: the API wants no message then.
-        if written == 0 {
             return;
         }
-        let mut message = messages.object();
-        message.text("role", role);
-        match self.only_text(ends_early) {
-            Some(text) => message.said("content", text),
-            None => message.raw("content", std::str::from_utf8(&content).unwrap_or("[]")),
+        let mut content = Vec::new();
+        // Where all of it is lost, or empty, the API wants no message.
+        if self.write_blocks(&mut content, ends_early, out) > 0 {
+            let mut message = messages.object();
+            message.text("role", role);
+            message.key("content").extend_from_slice(&content);
+            message.end();
+        }
+    }
+
+    /// Writes the content as blocks; gives their number.
+    fn write_blocks(&self, content: &mut Vec<u8>, ends_early: bool, out: &mut Outgoing) -> usize {
+        let mut blocks = Blocks {
+            list: ListWriter::begin(content),
+            written: 0,
+            out,
         };
-        message.end();
+        let last: usize = self.turns.iter().map(|turn| turn.parts.len()).sum();
+        let parts = self
+            .turns
+            .iter()
+            .flat_map(|turn| turn.parts.iter().map(move |part| (turn, part)));
+        for (at, (turn, part)) in parts.enumerate() {
+            let is_last = at + 1 == last;
+            let mark = (self.is_marked && is_last).then_some(CacheMark { for_an_hour: false });
+            let mark = part.cache.or(mark);
+            match &part.content {
+                Content::Text { text, .. } if turn.role.instructs() => {
+                    blocks.instruct(text, turn.at, mark);
+                }
+                // What the model is to go on from must not end in space.
+                Content::Text { text, .. } if ends_early && is_last => {
+                    blocks.text(&text.trimmed_end(), mark);
+                }
+                _ => blocks.part(part, mark),
+            }
+        }
+        blocks.list.end();
+        blocks.written
     }
 
     /// The text that is all of it.
