@@ -110,13 +110,10 @@ impl<'a> Reading<'a> {
     /// Takes the value of `key`, the last where there are several.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a str> {
         let mut value = None;
-        self.members.retain(|(name, raw)| {
-            let is_it = name == key;
-            if is_it {
-                value = Some(*raw);
-            }
-            !is_it
-        });
+        // Most fields that are asked for aren't there.
+        while let Some(at) = self.members.iter().position(|(name, _)| name == key) {
+            value = Some(self.members.remove(at).1);
+        }
         value.filter(|raw| !is_null(raw))
     }
 

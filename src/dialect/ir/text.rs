@@ -50,7 +50,7 @@ impl<'a> Text<'a> {
     /// The text itself, its escapes resolved. Half a surrogate pair, which has
     /// no meaning by itself, comes out as U+FFFD.
     pub fn resolved(&self) -> Cow<'_, str> {
-        if !self.0.contains('\\') {
+        if !has_escapes(&self.0) {
             return Cow::Borrowed(&self.0);
         }
         Cow::Owned(resolve(&self.0))
@@ -58,7 +58,7 @@ impl<'a> Text<'a> {
 
     /// The text itself, for as long as what it was read from.
     pub fn into_resolved(self) -> Cow<'a, str> {
-        if self.0.contains('\\') {
+        if has_escapes(&self.0) {
             return Cow::Owned(resolve(&self.0));
         }
         self.0
@@ -71,7 +71,7 @@ impl<'a> Text<'a> {
 
     /// Whether it is `word`, which must be one that needs no escapes.
     pub fn is(&self, word: &str) -> bool {
-        self.0 == word || (self.0.contains('\\') && self.resolved() == word)
+        self.0 == word || (has_escapes(&self.0) && self.resolved() == word)
     }
 
     /// Without white space at its end.
@@ -101,7 +101,19 @@ impl<'a> Text<'a> {
 
     /// Whether it says nothing but white space.
     pub fn is_blank(&self) -> bool {
-        self.is_empty() || self.resolved().trim().is_empty()
+        let mut left = &*self.0;
+        // Most say something at once.
+        while !left.is_empty() {
+            let rest = [" ", "\\n", "\\t", "\\r"]
+                .iter()
+                .find_map(|space| left.strip_prefix(space));
+            match rest {
+                Some(rest) => left = rest,
+                None if left.as_bytes()[0].is_ascii() && !left.starts_with("\\u") => return false,
+                None => return self.resolved().trim().is_empty(),
+            }
+        }
+        true
     }
 
     /// The same text, held by a borrow of this one.
@@ -134,6 +146,10 @@ impl<'a> Text<'a> {
         out.extend_from_slice(self.0.as_bytes());
         out.push(b'"');
     }
+}
+
+fn has_escapes(text: &str) -> bool {
+    memchr::memchr(b'\\', text.as_bytes()).is_some()
 }
 
 fn escaped(text: &str) -> String {
@@ -211,7 +227,7 @@ impl<'a> Json<'a> {
 
     /// The value that a text holds: what `"{\"a\":1}"` is about.
     pub fn inside(text: &Text<'a>) -> Option<Self> {
-        if let (Text(Cow::Borrowed(plain)), false) = (text, text.0.contains('\\')) {
+        if let (Text(Cow::Borrowed(plain)), false) = (text, has_escapes(&text.0)) {
             return Self::checked(plain);
         }
         let resolved = text.resolved();
@@ -338,6 +354,24 @@ mod tests {
             let json = format!("\"{text}\"");
             let text = Text::of_json(&json).unwrap();
             assert_eq!(text.trimmed_end().as_escaped(), trimmed);
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_blank() {
+        let rows = [
+            ("", true),
+            (r" \n\t\r", true),
+            (r" \n a", false),
+            (r"\\n", false),
+            (r"\u0020", true),
+            (r"\u0041", false),
+            ("\u{a0}", true),
+            ("\u{a0}é", false),
+        ];
+        for (text, blank) in rows {
+            let json = format!("\"{text}\"");
+            assert_eq!(Text::of_json(&json).unwrap().is_blank(), blank, "{text}");
         }
     }
 

@@ -134,7 +134,7 @@ impl Message<'_, '_> {
             }
             return;
         }
-        let mut content = Vec::new();
+        let mut content = Vec::with_capacity(256);
         // Where all of it is lost, or empty, the API wants no message.
         if self.write_blocks(&mut content, ends_early, out) > 0 {
             let mut message = messages.object();
