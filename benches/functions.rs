@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nowait::dialect::error::error_body;
 use nowait::dialect::peek::{peek, splice};
+use nowait::dialect::translate::{self, Exchange, Quirks, Stream, Target, Wire};
 use nowait::dialect::{Dialect, ErrorView, Format, Watch, answer, fold, unfold, usage_of};
 use nowait::error::Kind;
 use nowait::sse::{Fields, Framer};
@@ -35,6 +36,7 @@ fn main() {
     answers(&bench);
     foldings(&bench);
     choices(&bench);
+    translations(&bench);
 }
 
 fn frames(bench: &Bench) {
@@ -189,6 +191,109 @@ fn choices(bench: &Bench) {
     bench.run("a quantile of the last minute", 1, || {
         black_box(targets[0].quantile(now, Span::FirstContent, 0.95));
     });
+}
+
+/// What it costs to speak another format, beside what the same bytes cost in
+/// their own ("frame and watch" above).
+fn translations(bench: &Bench) {
+    let message = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\",\"usage\":{\"input_tokens\":9}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n".to_owned()
+        + &MESSAGES_DELTA.repeat(64)
+        + "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":64}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let chat = CHAT_DELTA.repeat(64)
+        + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let exchange = Exchange::default();
+    let streams = [
+        (
+            "messages to chat",
+            Wire::Messages,
+            Wire::Chat,
+            Format::Messages,
+            message,
+        ),
+        (
+            "chat to messages",
+            Wire::Chat,
+            Wire::Messages,
+            Format::Chat,
+            chat,
+        ),
+    ];
+    for (name, provider, client, format, stream) in streams {
+        // One event per chunk, as they arrive.
+        let mut framer = Framer::default();
+        framer.push(Bytes::from(stream));
+        let chunks: Vec<Bytes> = std::iter::from_fn(|| framer.next())
+            .map(nowait::sse::Piece::into_bytes)
+            .collect();
+        bench.run(&format!("{name}: watch 64 events"), 1, || {
+            let mut framer = Framer::default();
+            let mut watch = Watch::new(format);
+            for chunk in &chunks {
+                framer.push(chunk.clone());
+                while let Some(run) = framer.next_run() {
+                    for frame in run.frames() {
+                        black_box(watch.see(frame));
+                    }
+                }
+            }
+        });
+        bench.run(&format!("{name}: 64 events"), 1, || {
+            let mut translation = Stream::new(provider, client, &exchange);
+            for chunk in &chunks {
+                let mut out = Vec::with_capacity(512);
+                translation.push(chunk.clone(), &mut out);
+                black_box(out);
+            }
+        });
+    }
+    let target = |model| Target {
+        model,
+        quirks: Quirks::default(),
+        marks_cache: false,
+    };
+    let turns = "{\"role\":\"user\",\"content\":\"Say what the \\\"tide\\\" does, in ten words.\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"tide\",\"arguments\":\"{\\\"at\\\":\\\"noon\\\"}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_1\",\"content\":\"it rises\"},".repeat(330);
+    let body = format!(
+        "{{\"model\":\"m\",\"messages\":[{turns}{{\"role\":\"user\",\"content\":\"And then?\"}}],\"stream\":true}}"
+    );
+    bench.run(
+        &format!("chat to messages: request of {} KB", body.len() / 1000),
+        1,
+        || {
+            let out = translate::request(
+                Wire::Chat,
+                Wire::Messages,
+                black_box(body.as_bytes()),
+                &target("claude-sonnet-4-5"),
+                "id",
+                1,
+            );
+            black_box(out.is_ok());
+        },
+    );
+    let there = translate::request(
+        Wire::Chat,
+        Wire::Messages,
+        body.as_bytes(),
+        &target("claude-sonnet-4-5"),
+        "id",
+        1,
+    );
+    let body = there.map(|(out, _)| out.body).unwrap_or_default();
+    bench.run(
+        &format!("messages to chat: request of {} KB", body.len() / 1000),
+        1,
+        || {
+            let out = translate::request(
+                Wire::Messages,
+                Wire::Chat,
+                black_box(&body),
+                &target("gpt-4o"),
+                "id",
+                1,
+            );
+            black_box(out.is_ok());
+        },
+    );
 }
 
 struct Bench {

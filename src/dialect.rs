@@ -9,17 +9,24 @@
 
 pub mod answer;
 pub mod canonical;
+mod chat;
 pub mod complaint;
 pub mod embeddings;
 pub mod error;
 pub mod fold;
 pub mod generate;
+pub mod ids;
 pub mod ir;
 mod json;
+pub mod loss;
 mod members;
+mod messages;
 pub mod peek;
 pub mod prefix;
+mod reading;
+pub mod seals;
 pub mod sharing;
+pub mod translate;
 pub mod unfold;
 pub mod usage;
 pub mod watch;

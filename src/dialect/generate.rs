@@ -1,9 +1,11 @@
 //! Writes `/generate`'s calls and reads their answers, in chat and in Messages
 //! form: every provider spoken to takes one of the two.
 
+mod asked;
 mod decode;
 mod refusal;
 
+pub use asked::{Answer, Event, Prompt, Refusal};
 #[doc(hidden)]
 pub use decode::fuzz_generate;
 pub use decode::{StreamDecoder, Undecodable, decode};
@@ -11,7 +13,6 @@ pub use refusal::refusal;
 
 use serde::Serialize;
 
-use super::ir::Prompt;
 use super::{Format, MaxTokensField};
 
 /// What Messages calls are limited to where the caller sets no limit: the API

@@ -22,6 +22,13 @@ pub(crate) fn span_in(whole: &str, part: &str) -> Range<usize> {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Most are keys and words, which serde_json looks at byte by byte.
+    if scan::plain_len(text.as_bytes()) == text.len() {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
     serde_json::to_writer(out, text).expect("a string always serialises into memory");
 }
 

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::ir::{Json, Text};
 use super::json::scan::Scan;
 use super::json::{elements, text, write_string};
 
@@ -40,6 +41,11 @@ impl<'a> Members<'a> {
     /// The elements of the array `key` has; none where it has no array.
     pub(super) fn list(&self, key: &str) -> Vec<&'a str> {
         self.get(key).and_then(elements).unwrap_or_default()
+    }
+
+    /// The members in order, by themselves.
+    pub(super) fn into_list(self) -> Vec<(Cow<'a, str>, &'a str)> {
+        self.0
     }
 
     /// The members in order.
@@ -85,6 +91,14 @@ impl<'o> ObjectWriter<'o> {
         }
     }
 
+    /// Goes on with an object at the end of `out` that has members already.
+    pub(super) fn resume(out: &'o mut Vec<u8>) -> Self {
+        Self {
+            out,
+            is_empty: false,
+        }
+    }
+
     /// Opens the next member; its value is to be appended to what this gives.
     pub(super) fn key(&mut self, key: &str) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.is_empty) {
@@ -113,6 +127,43 @@ impl<'o> ObjectWriter<'o> {
         self.raw(key, digits.format(number))
     }
 
+    /// A member that is a count.
+    pub(super) fn count(&mut self, key: &str, count: u64) -> &mut Self {
+        self.raw(key, itoa::Buffer::new().format(count))
+    }
+
+    /// A member that is true or false.
+    pub(super) fn flag(&mut self, key: &str, flag: bool) -> &mut Self {
+        self.raw(key, if flag { "true" } else { "false" })
+    }
+
+    /// A member that is a text as it was escaped.
+    pub(super) fn said(&mut self, key: &str, text: &Text<'_>) -> &mut Self {
+        text.write(self.key(key));
+        self
+    }
+
+    /// The same where there is one.
+    pub(super) fn said_if(&mut self, key: &str, text: Option<&Text<'_>>) -> &mut Self {
+        if let Some(text) = text {
+            self.said(key, text);
+        }
+        self
+    }
+
+    /// A member that is a value as it was written, where there is one.
+    pub(super) fn json_if(&mut self, key: &str, json: Option<&Json<'_>>) -> &mut Self {
+        if let Some(json) = json {
+            self.raw(key, json.as_str());
+        }
+        self
+    }
+
+    /// A member that is an array.
+    pub(super) fn list(&mut self, key: &str) -> ListWriter<'_> {
+        ListWriter::begin(self.key(key))
+    }
+
     /// A member that is itself an object.
     pub(super) fn object(&mut self, key: &str) -> ObjectWriter<'_> {
         ObjectWriter::begin(self.key(key))
@@ -121,6 +172,42 @@ impl<'o> ObjectWriter<'o> {
     /// Closes the object.
     pub(super) fn end(self) {
         self.out.push(b'}');
+    }
+}
+
+/// Writes one array, element by element.
+#[derive(Debug)]
+pub(super) struct ListWriter<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'o> ListWriter<'o> {
+    /// Opens an array at the end of `out`; [`Self::end`] closes it.
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'[');
+        Self {
+            out,
+            is_empty: true,
+        }
+    }
+
+    /// Opens the next element; its value is to be appended to what this gives.
+    pub(super) fn next(&mut self) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+        self.out
+    }
+
+    /// An element that is an object.
+    pub(super) fn object(&mut self) -> ObjectWriter<'_> {
+        ObjectWriter::begin(self.next())
+    }
+
+    /// Closes the array.
+    pub(super) fn end(self) {
+        self.out.push(b']');
     }
 }
 
@@ -154,7 +241,13 @@ mod tests {
         let mut object = ObjectWriter::begin(&mut out);
         object.text("a\"", "b").number("n", 7);
         object.object("o").end();
+        let mut list = object.list("l");
+        let mut inner = list.object();
+        inner.flag("f", true).count("c", 0);
+        inner.end();
+        list.next().push(b'1');
+        list.end();
         object.end();
-        assert_eq!(out, br#"{"a\"":"b","n":7,"o":{}}"#);
+        assert_eq!(out, br#"{"a\"":"b","n":7,"o":{},"l":[{"f":true,"c":0},1]}"#);
     }
 }

@@ -30,8 +30,7 @@ use super::terms::Asking;
 use super::{Asked, Caller, Gateway};
 use crate::cache::Form as Kept;
 use crate::dialect::Format;
-use crate::dialect::generate::{Style, decode, encode, refusal};
-use crate::dialect::ir::Prompt;
+use crate::dialect::generate::{Prompt, Style, decode, encode, refusal};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 

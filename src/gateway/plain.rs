@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::dialect::error::problem_event;
-use crate::dialect::generate::StreamDecoder;
-use crate::dialect::ir::{Answer, Event};
+use crate::dialect::generate::{Answer, Event, StreamDecoder};
 use crate::dialect::{Ending, ErrorView, Format, Usage, Watch};
 use crate::error::{Error, Kind};
 use crate::sse::{self, Framer};

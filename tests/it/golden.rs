@@ -4,17 +4,20 @@
 //! the protocol; beside it `….seen` holds what is read from it. The kinds are
 //! `sse` (a stream), `json` (a whole answer), `error.json` (an error body) and
 //! `request.json`. A stream that folds has its whole answer in `….folded`, an
-//! answer that unfolds its stream in `….unfolded`. `NOWAIT_BLESS=1` writes
-//! all of these anew.
+//! answer that unfolds its stream in `….unfolded`; what it is in another format
+//! that it can be translated into is in `….as-<format>`. `NOWAIT_BLESS=1`
+//! writes all of these anew.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use nowait::dialect::generate::{StreamDecoder, decode, refusal};
-use nowait::dialect::ir::Event;
+use nowait::dialect::generate::{Event, StreamDecoder, decode, refusal};
+use nowait::dialect::ir::Failure;
+use nowait::dialect::loss::Losses;
 use nowait::dialect::peek::{ask_usage, peek, splice};
+use nowait::dialect::translate::{self, Exchange, Quirks, Stream, Target, Wire};
 use nowait::dialect::{Finish, Format, Seen, Usage, answer, fold, unfold};
 use nowait::sse::{Framer, Piece};
 
@@ -27,6 +30,9 @@ fn golden_files_are_read_as_before() {
         compare(&path, "seen", &read_case(&path), bless);
         if let Some((made, text)) = turned(&path) {
             compare(&path, made, &text, bless);
+        }
+        for (made, text) in translations(&path) {
+            compare(&path, &made, &text, bless);
         }
         cases += 1;
     }
@@ -65,6 +71,89 @@ fn turned(path: &Path) -> Option<(&'static str, String)> {
     Some((made, text))
 }
 
+/// The case in each of the other formats it can be translated into, with what
+/// is lost on the way.
+fn translations(path: &Path) -> Vec<(String, String)> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let bytes = fs::read(path).unwrap();
+    let Some(from) = Wire::of(format_of(name)) else {
+        return Vec::new();
+    };
+    let others = Wire::ALL.into_iter().filter(|other| *other != from);
+    let translate: fn(Wire, Wire, &[u8]) -> String = match name.split_once('.').unwrap().1 {
+        "sse" => translated_stream,
+        "json" => translated_answer,
+        "error.json" => translated_error,
+        "request.json" => translated_request,
+        _ => return Vec::new(),
+    };
+    let translated = |other: Wire| {
+        (
+            format!("as-{}", other.as_str()),
+            translate(from, other, &bytes),
+        )
+    };
+    others.map(translated).collect()
+}
+
+fn exchange() -> Exchange {
+    Exchange {
+        model: "asked".to_owned(),
+        id: "golden".to_owned(),
+        created: 1_750_000_001,
+        include_usage: true,
+        ..Exchange::default()
+    }
+}
+
+fn lossy(body: &[u8], losses: &Losses) -> String {
+    let mut out = String::from_utf8(body.to_vec()).unwrap();
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    for loss in losses.iter() {
+        writeln!(out, "loss: {loss}").unwrap();
+    }
+    out
+}
+
+fn translated_request(from: Wire, to: Wire, body: &[u8]) -> String {
+    // The model that the case names, without its provider's name.
+    let model = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let model = model["model"].as_str().unwrap_or("m").to_owned();
+    let target = Target {
+        model: model.rsplit('/').next().unwrap(),
+        quirks: Quirks::default(),
+        marks_cache: false,
+    };
+    match translate::request(from, to, body, &target, "golden", 1_750_000_001) {
+        Err(error) => format!("{error}\nparam: {}\n", error.field().unwrap_or("-")),
+        Ok((out, _)) => format!("{}\n{}", out.path, lossy(&out.body, &out.losses)),
+    }
+}
+
+fn translated_answer(from: Wire, to: Wire, body: &[u8]) -> String {
+    match translate::answer(from, to, body, &exchange()) {
+        Ok(translated) => lossy(&translated.body, &translated.losses),
+        Err(failure) => format!("{failure:?}\n"),
+    }
+}
+
+fn translated_error(from: Wire, to: Wire, body: &[u8]) -> String {
+    let class = Failure::read(None, body).class;
+    let refused = translate::failure(to, class.status(), body, &exchange());
+    let body = lossy(&refused.body, &Losses::default());
+    format!("{from:?} {class:?}: {}\n{body}", refused.status)
+}
+
+fn translated_stream(from: Wire, to: Wire, stream: &[u8]) -> String {
+    let mut translation = Stream::new(from, to, &exchange());
+    let mut out = Vec::new();
+    translation.push(Bytes::copy_from_slice(stream), &mut out);
+    let ending = translation.end(&mut out);
+    lossy(&out, translation.losses()) + &format!("ending: {ending:?}\n")
+}
+
 /// Every file under `root` that isn't itself a result, in order.
 fn sources(root: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(root)
@@ -73,7 +162,10 @@ fn sources(root: &Path) -> Vec<PathBuf> {
         .map(|file| file.unwrap().path())
         .filter(|path| {
             path.extension()
-                .is_some_and(|kind| kind != "seen" && kind != "folded" && kind != "unfolded")
+                .and_then(|kind| kind.to_str())
+                .is_some_and(|kind| {
+                    !["seen", "folded", "unfolded"].contains(&kind) && !kind.starts_with("as-")
+                })
         })
         .collect();
     files.sort();

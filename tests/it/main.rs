@@ -61,4 +61,6 @@ mod streams;
 #[cfg(test)]
 mod tail;
 #[cfg(test)]
+mod translating;
+#[cfg(test)]
 mod travelling;

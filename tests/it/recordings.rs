@@ -9,8 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use nowait::dialect::generate::{StreamDecoder, decode, refusal};
-use nowait::dialect::ir::Event;
+use nowait::dialect::generate::{Event, StreamDecoder, decode, refusal};
 use nowait::dialect::peek::{peek, splice};
 use nowait::dialect::{Ending, Format, Usage, Watch, answer, usage_of};
 use nowait::sse::{Framer, data};

@@ -6,9 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::refusal;
+use super::{Answer, Event, refusal};
 use crate::dialect::answer::{self, Told};
-use crate::dialect::ir::{Answer, Event};
 use crate::dialect::json::{read, text};
 use crate::dialect::{Format, Watch};
 use crate::sse;

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::dialect::ir::Refusal;
+use crate::dialect::generate::Refusal;
 
 /// No more of a message than this is kept, in bytes; some providers repeat
 /// the whole request in it.

@@ -354,7 +354,7 @@ fn closing(in_object: bool) -> u8 {
 /// end of the first, 32 at a time (which the compiler makes vectors of) pass
 /// through the second.
 #[inline]
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some((word, _)) = bytes[at..].split_first_chunk::<8>() {
         let stops = stops(u64::from_le_bytes(*word));

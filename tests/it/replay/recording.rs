@@ -95,7 +95,7 @@ impl Recording {
         let name = path.file_name()?.to_str()?;
         let streamed = name.ends_with(".sse");
         let seen = [".seen", ".request.json", ".folded", ".unfolded"];
-        if seen.iter().any(|kind| name.ends_with(kind)) {
+        if name.contains(".as-") || seen.iter().any(|kind| name.ends_with(kind)) {
             return None;
         }
         let word = name.split('-').next()?;
