@@ -43,8 +43,8 @@ impl Path {
 
     /// The element `index` of the list that is here.
     pub(super) fn element(mut self, index: usize) -> Self {
-        let mut used = self.fields.iter_mut().rev();
-        if let Some((_, place)) = used.find(|(name, _)| !name.is_empty()) {
+        let mut fields = self.fields.iter_mut().rev();
+        if let Some((_, place)) = fields.find(|(name, _)| !name.is_empty()) {
             *place = u32::try_from(index).ok();
         }
         self

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::dialect::complaint::{Complaint, complaint};
 use crate::dialect::generate::refusal;
 
 /// What went wrong at the provider.
@@ -143,9 +144,11 @@ impl Failure {
     /// the data of an error event.
     ///
     /// The status says whose fault it is, unless it is the general 400 or 500
-    /// or there is none; the words say it then.
+    /// or there is none; the words say it then. What the status never says
+    /// ([`Complaint`]) is in the words alone.
     pub fn read(status: Option<u16>, body: &[u8]) -> Self {
         let told = refusal(body);
+        let about = complaint(status, body);
         let value: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = error_in(&value);
         let text = |name: &str| error.get(name).and_then(Value::as_str);
@@ -158,11 +161,9 @@ impl Failure {
         let by_word = words.into_iter().flatten().find_map(Class::of_word);
         let status = status.or_else(|| status_in(error));
         let class = match (status, by_word) {
+            _ if about == Complaint::ContextLength => Class::ContextLength,
+            _ if about == Complaint::Exhausted => Class::Billing,
             (None | Some(400 | 500), Some(class)) => class,
-            // The two classes that share their status with another.
-            (Some(404), _) => Class::NotFound,
-            (Some(429), Some(Class::Billing)) => Class::Billing,
-            (Some(413 | 422), Some(Class::ContextLength)) => Class::ContextLength,
             (Some(status), _) => Class::of_status(status),
             (None, None) => Class::Server,
         };
