@@ -14,6 +14,7 @@ pub mod complaint;
 pub mod embeddings;
 pub mod error;
 pub mod fold;
+mod gemini;
 pub mod generate;
 pub mod ids;
 pub mod ir;

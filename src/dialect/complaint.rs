@@ -57,10 +57,13 @@ const WORDS: &[(&str, Complaint)] = &[
     // DeepSeek's 402, Anthropic's 400 of an empty account.
     ("insufficient balance", Complaint::Exhausted),
     ("credit balance is too low", Complaint::Exhausted),
+    // Gemini says 400 of a key.
+    ("api key not valid", Complaint::Status(401)),
+    ("api key expired", Complaint::Status(401)),
 ];
 
 /// The statuses that error types stand for, for errors inside a stream
-/// (Anthropic's table of errors; OpenAI's error types).
+/// (Anthropic's table of errors; OpenAI's error types; google.rpc.Code).
 const TYPES: &[(&str, u16)] = &[
     ("overloaded_error", 529),
     ("rate_limit_error", 429),
@@ -79,6 +82,12 @@ const TYPES: &[(&str, u16)] = &[
     ("RESOURCE_EXHAUSTED", 429),
     ("UNAVAILABLE", 503),
     ("INTERNAL", 500),
+    ("INVALID_ARGUMENT", 400),
+    ("FAILED_PRECONDITION", 400),
+    ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403),
+    ("NOT_FOUND", 404),
+    ("DEADLINE_EXCEEDED", 504),
 ];
 
 /// Reads a provider's refusal: its status, where the head told one, and its
@@ -145,6 +154,16 @@ mod tests {
                 Some(429),
                 r#"{"error":{"message":"Rate limit reached","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
                 Status(429),
+            ),
+            (
+                Some(400),
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+                Status(401),
+            ),
+            (
+                None,
+                r#"{"error":{"code":504,"message":"late","status":"DEADLINE_EXCEEDED"}}"#,
+                Status(504),
             ),
             (Some(402), "no money", Exhausted),
             (

@@ -97,6 +97,23 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The same with its keys spelled as protobuf's JSON has them, which takes
+    /// `inline_data` for `inlineData`.
+    pub(super) fn camel(mut self) -> Self {
+        for (key, _) in &mut self.members {
+            if key.contains('_') {
+                let mut words = key.split('_');
+                let mut camel = words.next().unwrap_or_default().to_owned();
+                for word in words {
+                    camel.extend(word.chars().take(1).flat_map(char::to_uppercase));
+                    camel.extend(word.chars().skip(1));
+                }
+                *key = Cow::Owned(camel);
+            }
+        }
+        self
+    }
+
     /// Where the field `key` is.
     pub(super) fn path(&self, key: &'static str) -> Path {
         self.path.key(key)
@@ -288,6 +305,10 @@ mod tests {
             assert!(error.message().contains(says), "{error}");
         }
         assert!(Reading::body("[]").is_err());
+        let mut reading = Reading::body(r#"{"inline_data":1,"mimeType":2}"#).unwrap();
+        reading = reading.camel();
+        assert_eq!(reading.raw("inlineData"), Some("1"));
+        assert_eq!(reading.raw("mimeType"), Some("2"));
         let path = Path::from(At::element("a", 0).within("b", 1));
         assert_eq!(
             path.key("c").key("d").element(2).to_string(),

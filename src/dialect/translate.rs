@@ -75,7 +75,7 @@ use std::borrow::Cow;
 
 use crate::dialect::ir::{Answer, Event, Failure, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Format, MaxTokensField, chat, ids, messages};
+use crate::dialect::{Format, MaxTokensField, chat, gemini, ids, messages};
 use crate::error::Error;
 use crate::sse;
 
@@ -87,17 +87,21 @@ pub enum Wire {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// Google's `generateContent`. Callers don't speak it: its body names
+    /// neither the model nor whether to stream.
+    Gemini,
 }
 
 impl Wire {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Gemini];
 
     /// How it is read and written.
     pub fn codec(self) -> &'static dyn Codec {
         match self {
             Self::Chat => &chat::Chat,
             Self::Messages => &messages::Messages,
+            Self::Gemini => &gemini::Gemini,
         }
     }
 
@@ -117,6 +121,7 @@ impl Wire {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Gemini => "gemini",
         }
     }
 }
@@ -225,7 +230,11 @@ impl Outgoing {
     /// back under the caller's name. Where the tool is named again, it is
     /// [`ids::fit`] to the same length.
     pub fn tool_name<'n>(&mut self, name: &'n Text<'_>, longest: usize) -> Text<'n> {
-        let sent = ids::fit(name, longest);
+        self.named(name, ids::fit(name, longest))
+    }
+
+    /// The same for a provider with other rules, by which the name is `sent`.
+    pub(super) fn named<'n>(&mut self, name: &Text<'_>, sent: Text<'n>) -> Text<'n> {
         if sent != *name {
             let names = (sent.resolved().into_owned(), name.resolved().into_owned());
             self.renamed_tools.push(names);
@@ -236,6 +245,10 @@ impl Outgoing {
 
 /// The tool that an answer comes by whose form was asked for.
 pub const FORM_TOOL: &str = "answer";
+
+/// The schema that a tool of free text has as a function.
+pub(super) const FREE_TEXT: &str =
+    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Whom a request is written for.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -94,6 +94,36 @@ pub(crate) fn anthropic(scan: &mut Scan<'_>) -> Option<Usage> {
     })
 }
 
+/// Takes Gemini's `usageMetadata`: what came from the cache is in the prompt,
+/// what tools gave the model beside it, and the thoughts are beside what was
+/// answered.
+pub(crate) fn gemini(scan: &mut Scan<'_>) -> Option<Usage> {
+    let (mut prompt, mut tools, mut answered, mut thoughts, mut cached) =
+        (None, None, None, None, None);
+    let all = scan.object(|scan, key| {
+        let count = match &*key {
+            "promptTokenCount" => &mut prompt,
+            "toolUsePromptTokenCount" => &mut tools,
+            "candidatesTokenCount" => &mut answered,
+            "thoughtsTokenCount" => &mut thoughts,
+            "cachedContentTokenCount" => &mut cached,
+            _ => return pass(scan),
+        };
+        note(scan, count)
+    });
+    all.ok()?;
+    prompt.or(answered).or(thoughts)?;
+    let or_none = |count: Option<u64>| count.unwrap_or(0);
+    Some(Usage {
+        input: or_none(prompt).saturating_add(or_none(tools)),
+        output: or_none(answered).saturating_add(or_none(thoughts)),
+        cached: or_none(cached),
+        cache_write: 0,
+        reasoning: or_none(thoughts),
+        estimated: false,
+    })
+}
+
 /// Every name a count goes by.
 #[derive(Default)]
 struct Wire {
@@ -274,5 +304,25 @@ mod tests {
             Some(usage(0, 7, 0, 0, 0))
         );
         assert_eq!(anthropic(&mut Scan::new("{}")), None);
+    }
+
+    #[test]
+    fn gemini_counts_thoughts_beside_the_answer() {
+        let rows = [
+            (
+                r#"{"promptTokenCount":100,"cachedContentTokenCount":60,"toolUsePromptTokenCount":20,
+                    "candidatesTokenCount":7,"thoughtsTokenCount":5,"totalTokenCount":132,
+                    "promptTokensDetails":[{"modality":"TEXT","tokenCount":100}],"serviceTier":"standard"}"#,
+                Some(usage(120, 12, 60, 0, 5)),
+            ),
+            (
+                r#"{"candidatesTokenCount":18,"thoughtsTokenCount":58}"#,
+                Some(usage(0, 76, 0, 0, 58)),
+            ),
+            (r#"{"trafficType":"ON_DEMAND"}"#, None),
+        ];
+        for (json, expected) in rows {
+            assert_eq!(gemini(&mut Scan::new(json)), expected, "{json}");
+        }
     }
 }

@@ -300,9 +300,14 @@ impl Encoder {
                 let text = part.thought.clone().unwrap_or_default();
                 self.sealed(place.choice, &text, seal, out);
             }
-            (Piece::Seal(seal), Kind::Call(index, _)) => {
+            (Piece::Seal(seal), Kind::Call(index, is_custom)) => {
+                let (kind, input) = call_words(is_custom);
                 self.call_delta(place.choice, index, out, |call| {
-                    write::call_mark(call, seal)
+                    // Some clients take no delta of a call without it.
+                    let mut tool = call.object(kind);
+                    tool.text(input, "");
+                    tool.end();
+                    write::call_mark(call, seal);
                 });
             }
             (Piece::Citation(citation), Kind::Text) if citation.url.is_none() => {

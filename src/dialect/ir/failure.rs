@@ -12,7 +12,8 @@ use crate::dialect::generate::refusal;
 pub struct Failure {
     /// What kind of thing.
     pub class: Class,
-    /// The status it came with, where it came as a response.
+    /// The status it came with, where it came as a response; the one it should
+    /// have come with, where the words say that (Gemini's 400 of a key).
     pub status: Option<u16>,
     /// What the provider said; never empty.
     pub message: String,
@@ -159,7 +160,11 @@ impl Failure {
             text("status"),
         ];
         let by_word = words.into_iter().flatten().find_map(Class::of_word);
-        let status = status.or_else(|| status_in(error));
+        let status = match about {
+            // Which says more than the status it came with.
+            Complaint::Status(401) => Some(401),
+            _ => status.or_else(|| status_in(error)),
+        };
         let class = match (status, by_word) {
             _ if about == Complaint::ContextLength => Class::ContextLength,
             _ if about == Complaint::Exhausted => Class::Billing,
@@ -266,8 +271,8 @@ mod tests {
             (
                 Some(400),
                 r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#,
-                Class::InvalidRequest,
-                400,
+                Class::Authentication,
+                401,
             ),
             (
                 Some(404),

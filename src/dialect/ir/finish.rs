@@ -31,18 +31,42 @@ impl Finish {
     }
 
     /// Reads any dialect's word: OpenAI's `finish_reason`, Anthropic's
-    /// `stop_reason`, the Responses API's `status` and `incomplete_details`.
+    /// `stop_reason`, the Responses API's `status` and `incomplete_details`,
+    /// Gemini's `finishReason` and `blockReason`.
     pub fn from_word(word: &str) -> Self {
         match word {
-            "stop" | "end_turn" | "stop_sequence" | "pause_turn" | "completed" => Self::Stop,
+            "stop" | "end_turn" | "stop_sequence" | "pause_turn" | "completed" | "STOP" => {
+                Self::Stop
+            }
             "length"
             | "max_tokens"
             | "max_output_tokens"
             | "model_length"
-            | "model_context_window_exceeded" => Self::Length,
+            | "model_context_window_exceeded"
+            | "MAX_TOKENS"
+            | "CONTINUATION" => Self::Length,
             "tool_calls" | "function_call" | "tool_use" => Self::ToolCalls,
-            "content_filter" | "refusal" => Self::ContentFilter,
-            "error" | "failed" => Self::Error,
+            "content_filter"
+            | "refusal"
+            | "SAFETY"
+            | "RECITATION"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "ESCALATION"
+            | "PUP_LIMITED_DISABLED"
+            | "MODEL_ARMOR"
+            | "JAILBREAK"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION" => Self::ContentFilter,
+            "error"
+            | "failed"
+            | "MALFORMED_FUNCTION_CALL"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MISSING_THOUGHT_SIGNATURE"
+            | "MALFORMED_RESPONSE" => Self::Error,
             _ => Self::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! What a turn or an answer is made of.
 
 use super::{At, Json, Text};
+use crate::dialect::members::{ObjectWriter, is_object};
 
 /// One piece of a turn or of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,6 +185,26 @@ pub struct ToolCall<'a> {
     pub is_custom: bool,
     /// Gemini's mark on the call itself.
     pub seal: Option<Seal<'a>>,
+}
+
+impl ToolCall<'_> {
+    /// The arguments as an object, for formats that have one: a free text is
+    /// its `input`. Nothing where they are no object.
+    pub(crate) fn object(&self) -> Option<Json<'_>> {
+        if self.is_custom {
+            let mut out = Vec::new();
+            let mut object = ObjectWriter::begin(&mut out);
+            object.said("input", &self.arguments);
+            object.end();
+            return Json::checked(std::str::from_utf8(&out).ok()?).map(Json::into_owned);
+        }
+        if self.arguments.is_blank() {
+            return Json::checked("{}");
+        }
+        Json::inside(&self.arguments.borrowed())
+            .map(Json::into_owned)
+            .filter(|json| is_object(json.as_str()))
+    }
 }
 
 /// What a call of a tool gave.

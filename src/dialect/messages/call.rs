@@ -10,7 +10,7 @@ use crate::dialect::ir::{
     ToolKind,
 };
 use crate::dialect::members::{ListWriter, ObjectWriter};
-use crate::dialect::translate::{FORM_TOOL, Outgoing, Target};
+use crate::dialect::translate::{FORM_TOOL, FREE_TEXT, Outgoing, Target};
 use crate::error::Error;
 
 /// The longest name of a tool that the API takes.
@@ -18,10 +18,6 @@ const LONGEST_NAME: usize = 128;
 
 /// A schema of no arguments.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-/// The schema a tool of free text has as a function.
-const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Writes `request` for `target`.
 pub(super) fn encode(

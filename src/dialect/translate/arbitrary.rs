@@ -38,6 +38,10 @@ pub(crate) struct Knows {
     /// Several answers, probabilities, citations of pages.
     openai_answers: bool,
     created: bool,
+    /// What Gemini says and doesn't: model and streaming are in the path, media
+    /// have a type, results one text, thoughts are summaries, words that follow
+    /// each other are one text, and a call of a tool is why it ended.
+    googles: bool,
 }
 
 impl Knows {
@@ -57,6 +61,7 @@ impl Knows {
             extras: true,
             openai_answers: true,
             created: true,
+            googles: false,
         };
         match wire {
             Wire::Chat => chat,
@@ -75,6 +80,23 @@ impl Knows {
                 extras: false,
                 openai_answers: false,
                 created: false,
+                ..chat
+            },
+            Wire::Gemini => Self {
+                model: "gemini-3-flash",
+                developer: false,
+                names: false,
+                openai_media: false,
+                any_results: true,
+                ordered: true,
+                sealed: Some(Maker::Gemini),
+                refusals: false,
+                custom_tools: false,
+                extras: false,
+                openai_answers: false,
+                created: false,
+                googles: true,
+                ..chat
             },
         }
     }
@@ -143,7 +165,8 @@ impl Arbitrary {
 
     fn mark(&mut self) -> Option<CacheMark> {
         let for_an_hour = self.random.bool();
-        (self.random.u8(..5) == 0).then_some(CacheMark { for_an_hour })
+        let is_marked = !self.knows.googles && self.random.u8(..5) == 0;
+        is_marked.then_some(CacheMark { for_an_hour })
     }
 
     pub(crate) fn request(&mut self) -> Request<'static> {
@@ -152,6 +175,9 @@ impl Arbitrary {
             stream: self.random.bool(),
             ..Request::default()
         };
+        if self.knows.googles {
+            (request.model, request.stream) = (Text::default(), false);
+        }
         request.include_usage = request.stream || !self.knows.openai_answers;
         let role = match self.knows.developer && self.random.bool() {
             true => Role::Developer,
@@ -234,7 +260,7 @@ impl Arbitrary {
             data: Text::plain("iVBORw0KGgo="),
         };
         let url = Source::Url {
-            media_type: None,
+            media_type: self.knows.googles.then_some(Text::plain("image/png")),
             url: Text::plain("https://example.com/a.png?b=c&d"),
         };
         let detail = self.knows.openai_media && self.random.bool();
@@ -272,7 +298,7 @@ impl Arbitrary {
         let mut parts = Vec::new();
         if self.knows.ordered {
             for _ in 0..self.random.usize(1..4) {
-                let part = match self.random.u8(..3) {
+                let part: Part<'_> = match self.random.u8(..3) {
                     0 => self.reasoning(self.knows.sealed.is_some()).into(),
                     1 => Part::from(Content::text(self.text())),
                     _ => Part::from(Content::Call(self.call(false))),
@@ -310,7 +336,7 @@ impl Arbitrary {
             } else {
                 self.text()
             },
-            is_summary: false,
+            is_summary: self.knows.googles && !is_redacted,
             seal: (own || is_redacted || self.random.bool()).then_some(seal),
         })
     }
@@ -342,6 +368,13 @@ impl Arbitrary {
             }),
             false => vec![self.part(Content::text)],
         };
+        let mut parts: Vec<Part<'_>> = parts;
+        if self.knows.googles {
+            let is_text = |part: &Part<'_>| matches!(part.content, Content::Text { .. });
+            let first = parts.iter().position(is_text).map(|at| parts.remove(at));
+            parts.retain(|part| !is_text(part));
+            parts.splice(..0, first);
+        }
         let part = Part::from(Content::Result(ToolResult {
             call,
             name: None,
@@ -367,7 +400,7 @@ impl Arbitrary {
                 name: self.word(),
                 description: self.maybe(Self::text),
                 parameters: Some(self.schema()),
-                strict: self.maybe(|_| true),
+                strict: self.maybe(|_| true).filter(|_| !self.knows.googles),
             },
         };
         Tool {
@@ -416,6 +449,18 @@ impl Arbitrary {
             settings.temperature = self.set(Self::number);
             settings.top_k = self.set(|_| Json::checked("40").expect("JSON"));
         }
+        if self.knows.googles {
+            settings.parallel_tools = None;
+            settings.user = None;
+            settings.service_tier = self.set(|_| Tier::Standard);
+            settings.top_k = self.set(Self::number);
+            settings.presence_penalty = self.set(|_| Json::checked("1").expect("JSON"));
+            settings.choices = self.set(|me| me.random.u64(2..9));
+            settings.logprobs = self.set(|me| me.random.u64(..3));
+            settings.metadata = self.set(|_| Json::checked(r#"{"team":"a-1"}"#).expect("JSON"));
+            settings.store = self.set(|_| true);
+            settings.modalities = self.set(|_| Json::checked(r#"["text","image"]"#).expect("JSON"));
+        }
         if self.knows.extras {
             settings.frequency_penalty = self.set(|_| Json::checked("-0.5").expect("JSON"));
             settings.presence_penalty = self.set(|_| Json::checked("1").expect("JSON"));
@@ -447,6 +492,13 @@ impl Arbitrary {
 
     fn reasoning_setting(&mut self) -> Reasoning<'static> {
         let efforts = [Effort::Low, Effort::Medium, Effort::High, Effort::Max];
+        if self.knows.googles {
+            return Reasoning {
+                thinking: None,
+                effort: Some(self.one_of(&[Effort::Minimal, Effort::Low, Effort::High])),
+                summary: Some(Text::plain(self.one_of(&["none", "auto"]))),
+            };
+        }
         if self.knows.extras {
             return Reasoning {
                 effort: Some(self.one_of(&Effort::ALL)),
@@ -461,11 +513,12 @@ impl Arbitrary {
     }
 
     pub(crate) fn answer(&mut self) -> Answer<'static> {
-        let count = match self.knows.openai_answers {
+        let count = match self.knows.openai_answers || self.knows.googles {
             true => self.random.usize(1..3),
             false => 1,
         };
         let input = self.random.u64(100..1_000);
+        let output = self.random.u64(..500);
         Answer {
             id: self.word(),
             model: self.word(),
@@ -476,10 +529,13 @@ impl Arbitrary {
             choices: (0..count).map(|_| self.choice()).collect(),
             usage: Some(Usage {
                 input,
-                output: self.random.u64(..500),
+                output,
                 cached: self.random.u64(..50),
-                cache_write: self.random.u64(..50),
-                reasoning: self.random.u64(..50),
+                cache_write: match self.knows.googles {
+                    true => 0,
+                    false => self.random.u64(..50),
+                },
+                reasoning: self.random.u64(..=output),
                 estimated: false,
             }),
             service_tier: self.maybe(|me| Text::plain(me.one_of(&["default", "priority"]))),
@@ -493,10 +549,12 @@ impl Arbitrary {
             Finish::ToolCalls,
             Finish::ContentFilter,
         ];
-        let finish = self.one_of(&reasons);
+        let mut finish = self.one_of(&reasons);
         let tells = !self.knows.openai_answers && finish == Finish::Stop;
-        let stopped_by = self.maybe(Self::text).filter(|_| tells);
-        let mut parts = Vec::new();
+        let stopped_by = self
+            .maybe(Self::text)
+            .filter(|_| tells && !self.knows.googles);
+        let mut parts: Vec<Part<'_>> = Vec::new();
         if self.knows.ordered {
             for _ in 0..self.random.usize(0..5) {
                 let part = match self.random.u8(..3) {
@@ -504,7 +562,10 @@ impl Arbitrary {
                     1 => Part::from(Content::text(self.text())),
                     _ => Part::from(Content::Call(self.call(true))),
                 };
-                parts.push(part);
+                let last = parts.last().map(|last: &Part<'_>| &last.content);
+                if !self.knows.googles || !last.is_some_and(|it| goes_on(it, &part.content)) {
+                    parts.push(part);
+                }
             }
         } else {
             match self.random.u8(..3) {
@@ -518,6 +579,13 @@ impl Arbitrary {
             parts.extend(self.maybe(Self::answer_text));
             parts.extend(self.maybe(|me| Part::from(Content::Refusal(me.text()))));
             parts.extend(self.several(3, |me| Part::from(Content::Call(me.call(true)))));
+        }
+        if self.knows.googles && matches!(finish, Finish::Stop | Finish::ToolCalls) {
+            let is_call = |part: &Part<'_>| matches!(part.content, Content::Call(_));
+            finish = match parts.iter().any(is_call) {
+                true => Finish::ToolCalls,
+                false => Finish::Stop,
+            };
         }
         Choice {
             parts,
@@ -555,5 +623,16 @@ impl Arbitrary {
             citations,
             logprobs,
         })
+    }
+}
+
+/// Whether words are of one part where nothing else parts them.
+fn goes_on(last: &Content<'_>, next: &Content<'_>) -> bool {
+    match (last, next) {
+        (Content::Text { .. }, Content::Text { .. }) => true,
+        (Content::Reasoning(last), Content::Reasoning(next)) => {
+            last.seal.is_none() && !next.text.is_empty()
+        }
+        _ => false,
     }
 }

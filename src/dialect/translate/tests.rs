@@ -124,7 +124,8 @@ fn tell_choice(index: u32, choice: &Choice<'_>, each: &mut dyn FnMut(Event<'_>))
             Content::Text { text, .. } => (Opening::Text, text.borrowed(), None),
             Content::Refusal(text) => (Opening::Refusal, text.borrowed(), None),
             Content::Reasoning(it) if !it.seal.as_ref().is_some_and(|seal| seal.is_redacted) => {
-                let opening = Opening::Reasoning { is_summary: false };
+                let is_summary = it.is_summary;
+                let opening = Opening::Reasoning { is_summary };
                 (opening, it.text.borrowed(), it.seal.as_ref())
             }
             Content::Call(call) => {
@@ -176,6 +177,9 @@ fn gathered(wire: Wire, stream: Vec<u8>) -> Answer<'static> {
             let data = std::str::from_utf8(&data).unwrap();
             decoder.take(fields.event, data, &mut |event| gather.take(event));
         }
+    }
+    if decoder.may_end() {
+        gather.take(Event::End);
     }
     gather.finish().unwrap()
 }

@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use super::{LONGEST_NAME, Outgoing, Target, write_mark};
 use crate::dialect::ids;
 use crate::dialect::ir::{
-    At, CacheMark, Content, Json, Maker, Media, MediaKind, Part, Request, Role, Source, Text,
-    ToolCall, ToolResult, Turn,
+    At, CacheMark, Content, Maker, Media, MediaKind, Part, Request, Role, Source, Text, ToolCall,
+    ToolResult, Turn,
 };
 use crate::dialect::loss::Losses;
-use crate::dialect::members::{ListWriter, ObjectWriter, is_object};
+use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::error::Error;
 
 /// The longest id: none is documented, and OpenAI's are no longer.
@@ -257,7 +257,7 @@ impl Blocks<'_> {
     }
 
     fn call(&mut self, call: &ToolCall<'_>, at: At, mark: Option<CacheMark>) {
-        let input = input_of(call);
+        let input = call.object();
         if input.is_none() {
             let how = "was sent as {\"input\": …}: it is not a JSON object";
             self.out.losses.changed(format_args!("{at}.arguments"), how);
@@ -391,21 +391,4 @@ fn write_source(source: &mut Vec<u8>, media: &Media<'_>, out: &mut Outgoing) -> 
     }
     object.end();
     true
-}
-
-/// A call's arguments as the object the API wants.
-fn input_of<'c>(call: &'c ToolCall<'_>) -> Option<Json<'c>> {
-    if call.is_custom {
-        let mut out = Vec::new();
-        let mut object = ObjectWriter::begin(&mut out);
-        object.said("input", &call.arguments);
-        object.end();
-        return Json::checked(std::str::from_utf8(&out).ok()?).map(Json::into_owned);
-    }
-    if call.arguments.is_blank() {
-        return Json::checked("{}");
-    }
-    // Borrowing from the call rather than what the call borrows from.
-    let arguments: &'c Text<'c> = &call.arguments;
-    Json::inside(arguments).filter(|json| is_object(json.as_str()))
 }

@@ -1,0 +1,1 @@
+//! What the format does beyond what every format must.
