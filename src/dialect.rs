@@ -24,7 +24,9 @@ mod members;
 mod messages;
 pub mod peek;
 pub mod prefix;
+pub mod quirks;
 mod reading;
+pub mod respell;
 pub mod seals;
 pub mod sharing;
 pub mod translate;
@@ -39,6 +41,7 @@ pub use fold::fold;
 pub use ir::Finish;
 #[doc(hidden)]
 pub use json::scan::fuzz_scan;
+pub use quirks::{Quirk, Quirks};
 pub use unfold::unfold;
 pub use usage::Usage;
 pub use watch::{Ending, Seen, Watch};

@@ -4,6 +4,7 @@
 //! [`presets`]; which of them exist in this process, and with which key, is
 //! the configuration's to say. Nothing here does I/O.
 
+pub mod azure;
 mod base_url;
 pub mod presets;
 pub mod quota;
@@ -20,7 +21,7 @@ pub use presets::{family, retired};
 pub use secret::Secret;
 
 use crate::dialect::Dialect;
-pub use crate::dialect::MaxTokensField;
+pub use crate::dialect::{MaxTokensField, Quirks};
 
 /// One provider, ready to be called.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,11 @@ pub struct Provider {
     pub dialect: Dialect,
     /// Where it is.
     pub base: BaseUrl,
+    /// What its calls have in their query as `api-version`.
+    pub api_version: Option<String>,
+    /// Whether its calls name the model in their path, as Azure's dated API
+    /// wants it: `/deployments/MODEL/…`.
+    pub deployments: bool,
     /// How the key is presented.
     pub auth: Auth,
     /// Its key; without one the caller's is passed through.
@@ -49,8 +55,8 @@ pub struct Provider {
     pub stream_usage: StreamUsage,
     /// The model asked when a caller of `/generate` names none.
     pub default_model: Option<String>,
-    /// The field its chat completions read the token limit from.
-    pub limits_field: MaxTokensField,
+    /// What is particular about it.
+    pub quirks: Quirks,
     /// What one call for embeddings may hold.
     pub embeddings: EmbeddingLimits,
     /// Whether it is a simulation: such answers are marked.

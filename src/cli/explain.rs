@@ -119,6 +119,9 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
                 endpoints.join(", ")
             }
         )?;
+        for quirk in provider.quirks.each() {
+            writeln!(text, "     quirk     {quirk}")?;
+        }
         writeln!(text, "     limit     {}", limit(provider))?;
         let pool = &provider.pool;
         writeln!(

@@ -119,6 +119,70 @@ fn providers_come_from_the_file_or_the_environment() {
 }
 
 #[test]
+fn azures_variables_say_which_form_of_its_urls() {
+    let endpoint = "https://mine.openai.azure.com/";
+    let rows = [
+        (endpoint, None, "/openai/v1", None, false),
+        (
+            endpoint,
+            Some("2024-10-21"),
+            "/openai",
+            Some("2024-10-21"),
+            true,
+        ),
+        (
+            "https://mine.openai.azure.com/openai/v1/",
+            Some("2024-10-21"),
+            "/openai/v1",
+            None,
+            false,
+        ),
+    ];
+    for (endpoint, version, prefix, kept, deployments) in rows {
+        let mut env = vec![
+            ("AZURE_OPENAI_API_KEY", "k"),
+            ("AZURE_OPENAI_ENDPOINT", endpoint),
+        ];
+        env.extend(version.map(|version| ("OPENAI_API_VERSION", version)));
+        let config = parse("", &env);
+        let azure = &config.providers[0];
+        assert_eq!(
+            (&*azure.base.prefix, azure.api_version.as_deref()),
+            (prefix, kept)
+        );
+        assert_eq!(azure.deployments, deployments);
+    }
+    // Another name for a resource changes nothing but the name.
+    let text = "[providers.east]\nbase_url = 'https://east.openai.azure.com'\napi_key = 'k'";
+    let config = parse(text, &[]);
+    let east = &config.providers[0];
+    assert_eq!(east.base.prefix, "/openai/v1");
+    assert_eq!(
+        east.auth,
+        Auth::Header(http::HeaderName::from_static("api-key"))
+    );
+    assert!(config.notices.is_empty(), "{:?}", config.notices);
+}
+
+#[test]
+fn quirks_of_the_file_go_over_those_that_are_known() {
+    let text = "[providers.mistral.quirks]\nrefuses = ['seed']\nmax_tokens_field = 'max_completion_tokens'\n\
+                reasoning_field = 'thinking'\ncache_control = true\nreasoning_back = true\ndefault_max_tokens = 5\n";
+    let quirks = parse(text, &[("MISTRAL_API_KEY", "k")]).providers[0].quirks;
+    assert_eq!(quirks.refuses.names().collect::<Vec<_>>(), ["seed"]);
+    assert_eq!(quirks.max_tokens, MaxTokensField::MaxCompletionTokens);
+    assert_eq!(quirks.each().len(), 7, "{:?}", quirks.each());
+    // A row is of its own dialect.
+    let text = "[providers.deepseek]\ndialect = 'anthropic'\n";
+    let config = parse(text, &[("DEEPSEEK_API_KEY", "k")]);
+    assert_eq!(
+        config.providers[0].base.to_string(),
+        "https://api.deepseek.com/anthropic"
+    );
+    assert!(config.providers[0].quirks.each().is_empty());
+}
+
+#[test]
 fn a_known_provider_needs_nothing_but_its_key() {
     let config = parse(
         "",
@@ -139,7 +203,10 @@ fn a_known_provider_needs_nothing_but_its_key() {
         (Dialect::OpenAi, &Auth::Bearer)
     );
     assert_eq!(openai.key.as_ref().map(Secret::expose), Some("k1"));
-    assert_eq!(openai.limits_field, MaxTokensField::MaxCompletionTokens);
+    assert_eq!(
+        openai.quirks.limit_field(),
+        MaxTokensField::MaxCompletionTokens
+    );
     assert_eq!((openai.pool.warm, openai.pool.http), (2, HttpVersion::Auto));
     assert_eq!(openai.stream_usage, StreamUsage::Estimate);
     assert_eq!(

@@ -64,6 +64,7 @@ mod retell;
 mod stream;
 mod whole;
 
+pub use crate::dialect::quirks::Quirks;
 pub use stream::Stream;
 #[doc(hidden)]
 pub use stream::fuzz_streams;
@@ -73,9 +74,9 @@ pub use whole::{fuzz_answers, fuzz_requests};
 
 use std::borrow::Cow;
 
-use crate::dialect::ir::{Answer, Event, Failure, Place, Request, Text};
+use crate::dialect::ir::{Answer, Event, Failure, Given, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Format, MaxTokensField, chat, gemini, ids, messages};
+use crate::dialect::{Format, chat, gemini, ids, messages};
 use crate::error::Error;
 use crate::sse;
 
@@ -262,24 +263,17 @@ pub struct Target<'a> {
     pub marks_cache: bool,
 }
 
-/// What providers of one format differ in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quirks {
-    /// The field for the output limit; chat only.
-    pub max_tokens: MaxTokensField,
-    /// The most tokens to ask for where the caller sets no limit and the
-    /// format wants one; the model's own where this is none.
-    pub default_max_tokens: Option<u64>,
-    /// A chat provider that refuses `stream_options`.
-    pub refuses_stream_options: bool,
-    /// A chat provider that takes `cache_control` (OpenRouter, LiteLLM).
-    pub takes_cache_control: bool,
-    /// A chat provider that wants its `reasoning_content` back in later turns
-    /// (DeepSeek's and Moonshot's thinking models); others refuse it or pay
-    /// for it.
-    pub wants_reasoning_back: bool,
-    /// A chat provider that knows no `developer` role.
-    pub refuses_developer: bool,
+impl Target<'_> {
+    /// The refusal of a call that asks for several answers, by a target that
+    /// gives one.
+    pub(super) fn one_answer(&self, choices: &Given<u64>) -> Error {
+        let Given { value, path } = choices;
+        Error::invalid(format!(
+            "translating the request: {path} is {value}, but {} gives one answer per call; ask for one, or call several times",
+            self.model
+        ))
+        .param(*path)
+    }
 }
 
 /// What the way back must know of the way there.

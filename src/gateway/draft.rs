@@ -18,6 +18,7 @@ use super::plan::Candidate;
 use crate::dialect::Format;
 use crate::dialect::peek::{self, Peek};
 use crate::dialect::prefix::prefix;
+use crate::dialect::respell::respell;
 use crate::dialect::sharing::nature;
 use crate::provider::StreamUsage;
 use crate::upstream::{Body, Request};
@@ -55,8 +56,32 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The body for that target: the caller's own, but for the model's name.
+    /// The body for that target: the caller's own, but for the model's name and
+    /// what the target must have respelled.
     pub(super) fn to(&self, candidate: &Candidate) -> Body {
+        match self.respelled(candidate) {
+            Some(respelled) => respelled.renamed_to(candidate),
+            None => self.renamed_to(candidate),
+        }
+    }
+
+    /// The same with other words for those that the target refuses, where it has
+    /// any of them.
+    fn respelled(&self, candidate: &Candidate) -> Option<Self> {
+        let refused = candidate.target.callee.provider.quirks.refuses;
+        if candidate.format != Format::Chat {
+            return None;
+        }
+        let body = Bytes::from(respell(&self.body, refused)?);
+        let peek = peek::peek(&body).ok()?;
+        Some(Self {
+            body,
+            peek,
+            ..self.clone()
+        })
+    }
+
+    fn renamed_to(&self, candidate: &Candidate) -> Body {
         let target = &candidate.target;
         let renamed = self
             .peek
@@ -101,7 +126,7 @@ impl Draft {
         };
         Request {
             method: Method::POST,
-            target: target.callee.path(format, query),
+            target: target.callee.path(format, &target.model, query),
             fields: headers::outgoing(caller, &target.callee, passage, instance, id),
             body,
         }

@@ -356,7 +356,7 @@ pub(super) fn body_of(
         stream: streamed,
     };
     let style = Style {
-        max_tokens: target.callee.provider.limits_field,
+        max_tokens: target.callee.provider.quirks.limit_field(),
         include_usage: true,
     };
     let encoded = encode(format, &prompt, style);

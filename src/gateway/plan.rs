@@ -47,6 +47,8 @@ pub struct Callee {
     pub headers: Fields,
     /// Its own key where it travels in the query, as `name=value`.
     key_query: Option<String>,
+    /// The version of its API where that travels in the query, likewise.
+    version_query: Option<String>,
     /// Its paths by [`Format`], in the order of [`Format::ALL`].
     paths: Vec<PathAndQuery>,
 }
@@ -102,6 +104,10 @@ impl Callee {
             ),
             headers: own_headers(&provider),
             key_query: key_query(&provider),
+            version_query: provider
+                .api_version
+                .as_ref()
+                .map(|version| format!("{VERSION}{version}")),
             provider,
             key,
             others: Vec::new(),
@@ -128,20 +134,38 @@ impl Callee {
         }
     }
 
-    /// The path of a call in `format`, with the caller's query.
-    pub fn path(&self, format: Format, query: Option<&str>) -> PathAndQuery {
-        let path = &self.paths[format as usize];
-        self.with_query(path.clone(), query)
+    /// The path of a call in `format` to `model`, with the caller's query.
+    pub fn path(&self, format: Format, model: &str, query: Option<&str>) -> PathAndQuery {
+        let path = match self.deployment(model, format.path()) {
+            Some(path) => path.parse().ok(),
+            None => None,
+        };
+        let path = path.unwrap_or_else(|| self.paths[format as usize].clone());
+        self.with_query(path, query)
+    }
+
+    /// The path of a call that names the model there, where `path` is of one
+    /// that does (openai-python `lib/azure.py`).
+    fn deployment(&self, model: &str, path: &str) -> Option<String> {
+        let names_it = matches!(path, "/chat/completions" | "/completions" | "/embeddings");
+        (self.provider.deployments && names_it).then(|| {
+            let prefix = &self.provider.base.prefix;
+            format!("{prefix}/deployments/{}{path}", percent_encode(model))
+        })
     }
 
     /// The path of a raw call: `rest` below the base URL, with or without the
     /// version that base URLs of OpenAI's dialect end in and those of
-    /// Anthropic's do not.
+    /// Anthropic's do not; for a base URL below `/openai` also from there.
     pub fn raw_path(&self, rest: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
         let prefix = &self.provider.base.prefix;
         let versioned = rest == "/v1" || rest.starts_with("/v1/");
         let path = match self.provider.dialect {
             Dialect::Sim => format!("{}{rest}", prefix.strip_suffix("/v1").unwrap_or(prefix)),
+            // Azure's SDKs have all of the path in their calls.
+            Dialect::OpenAi if prefix.starts_with("/openai") && rest.starts_with("/openai/") => {
+                rest.to_owned()
+            }
             Dialect::Anthropic if !versioned => format!("{prefix}/v1{rest}"),
             _ if versioned && prefix.ends_with("/v1") => format!("{prefix}{}", &rest[3..]),
             _ => format!("{prefix}{rest}"),
@@ -155,14 +179,40 @@ impl Callee {
 
     fn with_query(&self, path: PathAndQuery, query: Option<&str>) -> PathAndQuery {
         let theirs = query.filter(|query| !query.is_empty());
-        let query = match (theirs, self.key_query.as_deref()) {
-            (None, None) => return path,
-            (Some(theirs), None) => theirs.to_owned(),
-            (None, Some(own)) => own.to_owned(),
-            (Some(theirs), Some(own)) => format!("{theirs}&{own}"),
-        };
+        // A caller who names a version knows better, and Azure's API below `/v1`
+        // knows no dates.
+        let versioned = theirs.is_some_and(|query| query.contains(VERSION));
+        let of_v1 = self.provider.deployments && path.path().contains("/openai/v1/");
+        let version = self.version_query.as_deref();
+        let version = version.filter(|_| !versioned && !of_v1);
+        let parts = [theirs, version, self.key_query.as_deref()];
+        let parts: Vec<&str> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            return path;
+        }
         // A query that arrived in a request is one that can be sent in one.
-        format!("{}?{query}", path.path()).parse().unwrap_or(path)
+        let whole = format!("{}?{}", path.path(), parts.join("&"));
+        whole.parse().unwrap_or(path)
+    }
+}
+
+const VERSION: &str = "api-version=";
+
+/// `text` as one segment of a path: a model's name is the caller's.
+fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    // By themselves dots lead elsewhere.
+    match &*out {
+        "." | ".." => out.replace('.', "%2E"),
+        _ => out,
     }
 }
 

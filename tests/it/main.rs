@@ -45,6 +45,8 @@ mod models;
 #[cfg(test)]
 mod plain;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod recordings;

@@ -45,8 +45,9 @@ pub(in crate::config) const SECTIONS: &[Part] = &[
     part("server", "server", "The side callers see."),
     part("server.tls", "", "nowait's own certificate. Without it callers speak plain HTTP."),
     part("tls", "tls", "Whom outbound connections trust."),
-    part("providers.*", "providers.openai", "Who can be called. A known name (openai, anthropic, gemini, azure, mistral, groq, deepseek, openrouter, xai, together, fireworks, ollama, vllm, lmstudio, sim) needs nothing but a key, which is also looked for in its usual variable; any other name needs a `base_url`. With no provider in the file, those whose key is in the environment are used; with none there either, the simulated one answers."),
+    part("providers.*", "providers.openai", "Who can be called. A known name (docs/providers.md: openai, anthropic, gemini, azure, mistral, groq, deepseek, openrouter, xai, together, fireworks, perplexity, cerebras, nvidia_nim, huggingface, sambanova, deepinfra, moonshot, zai, dashscope, minimax, ollama, vllm, lmstudio, llamacpp, sglang, litellm, sim) needs nothing but a key, which is also looked for in its usual variable; any other name needs a `base_url`. With no provider in the file, those whose key is in the environment are used; with none there either, the simulated one answers."),
     part("providers.*.pool", "providers.openai.pool", "A provider's connections."),
+    part("providers.*.quirks", "providers.openai.quirks", "What is particular about a server, where nowait doesn't know it or is wrong (docs/providers.md)."),
     part("models.*", "models.fast", "A name of your own for one or more models."),
     part("models.*.timeout", "models.fast.timeout", "Deadlines of this model alone; what is left out comes from `[timeout]`."),
     part("timeout", "timeout", "Deadlines. A caller shortens the whole with `x-nowait-timeout`."),
@@ -90,6 +91,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("\"openai\""),
     row("providers.*.base_url", Form::Url, "what its own SDK takes: with `/v1` for OpenAI and compatible servers, without for Anthropic")
         .sample("\"https://api.openai.com/v1\""),
+    row("providers.*.api_version", Form::Text, "what its calls have in their query as `api-version`; for Azure a date means `/openai/deployments/MODEL/…` and none `/openai/v1/…`, and it is also looked for in `OPENAI_API_VERSION`")
+        .sample("\"2024-10-21\""),
     row("providers.*.auth", Form::Auth, "how the key is presented; known for known names, else by dialect")
         .sample("\"bearer\""),
     row("providers.*.headers", Form::Headers, "headers every call to it carries")
@@ -113,6 +116,19 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .default("\"90s\""),
     row("providers.*.pool.max_connections", Form::Count, "connections open at once; calls beyond wait for one")
         .default("1024"),
+
+    row("providers.*.quirks.max_tokens_field", Form::Words(&["max_tokens", "max_completion_tokens"]), "the field of chat calls for the limit; `max_tokens` unless known")
+        .sample("\"max_tokens\""),
+    row("providers.*.quirks.default_max_tokens", Form::Count, "the limit of a Messages call whose caller sets none; the model's own unless set")
+        .sample("4096"),
+    row("providers.*.quirks.refuses", Form::Texts, "fields of chat calls that it refuses, `name` (of messages) and `developer` (the role) among them: left out of translated calls, or sent under another name of the same meaning")
+        .sample("[\"logit_bias\", \"developer\"]"),
+    row("providers.*.quirks.reasoning_field", Form::Words(&["reasoning_effort", "reasoning", "thinking_or_effort", "thinking", "enable_thinking"]), "where chat calls say how hard to think; `reasoning_effort` unless known")
+        .sample("\"reasoning_effort\""),
+    row("providers.*.quirks.cache_control", Form::Flag, "whether its chat calls take `cache_control`")
+        .sample("false"),
+    row("providers.*.quirks.reasoning_back", Form::Flag, "whether it wants its `reasoning_content` back in later turns")
+        .sample("false"),
 
     row("models.*.targets", Form::Texts, "who may answer, as `provider/model`; required")
         .sample("[\"openai/gpt-4o-mini\", \"openai/gpt-4.1-mini\"]"),

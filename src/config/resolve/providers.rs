@@ -1,23 +1,25 @@
 //! Who can be called: from the file, else from the keys in the environment,
 //! else the simulated provider.
 
+mod base;
+mod quirks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::config::env::Environment;
-use crate::config::nearest::nearest;
 use crate::config::problem::Place;
 use crate::config::raw::{Node, Value};
 use crate::config::read::{self, Read};
 use crate::config::section::Section;
 use crate::config::units::{Invalid, quoted};
 use crate::dialect::Dialect;
-use crate::provider::presets::{GEMINI_NATIVE_URL, PRESETS, Preset, SIM, Scheme, preset};
+use crate::provider::presets::{AZURE, PRESETS, Preset, SIM, Scheme, preset};
 use crate::provider::{
-    Auth, BaseUrl, CallLimit, EmbeddingLimits, HttpVersion, InvalidBaseUrl, MaxTokensField,
-    PoolOptions, Provider, RESERVED_NAMES, Secret, StreamUsage, redacted,
+    Auth, BaseUrl, CallLimit, EmbeddingLimits, HttpVersion, PoolOptions, Provider, Quirks,
+    RESERVED_NAMES, Secret, StreamUsage, azure,
 };
 
 /// The providers, in the order they were named; empty only with a problem
@@ -116,7 +118,20 @@ fn provider_of(
     let dialect = written
         .or(row.map(|row| row.dialect))
         .unwrap_or(Dialect::OpenAi);
-    let base = base(name, section, row, dialect, env);
+    let base = base::base(name, section, row, dialect, env);
+    let is_azure = |base: &BaseUrl| azure::is_host(&base.host);
+    let row = match base.as_ref().is_some_and(is_azure) {
+        true => row.or_else(|| preset(AZURE)),
+        false => row,
+    };
+    let api_version = base::api_version(section, row, env);
+    let (base, api_version, deployments) = match (base, row) {
+        (Some(base), Some(row)) if row.name == AZURE => {
+            let place = azure::place(base, api_version);
+            (Some(place.base), place.version, place.deployments)
+        }
+        (base, _) => (base, api_version, false),
+    };
     let auth = section.get("auth", auth);
     let (key, more_keys) = keys(section, row, env);
     let limit = section.value("limit", limit);
@@ -135,6 +150,8 @@ fn provider_of(
             "sim is the simulated provider; give this one another name",
         );
     }
+    let usual = row.map_or_else(Quirks::default, |row| row.quirks_of(dialect));
+    let quirks = quirks::over(&section.section("quirks"), usual);
     let pool = pool(&section.section("pool"));
     for field in ["api_key", "api_keys"] {
         if auth == Some(Auth::None) && section.node(field).is_some() {
@@ -153,6 +170,8 @@ fn provider_of(
         name: name.to_owned(),
         dialect,
         base: base?,
+        api_version,
+        deployments,
         auth,
         key,
         more_keys,
@@ -162,103 +181,11 @@ fn provider_of(
         pool: pool?,
         stream_usage: stream_usage?,
         default_model: default_model.or_else(|| row?.default_model.map(str::to_owned)),
-        limits_field: row.map_or(MaxTokensField::MaxTokens, |row| row.limits_field),
+        quirks,
         embeddings: row.map_or(EmbeddingLimits::CAREFUL, |row| row.embeddings),
         simulated,
         found: found.to_owned(),
     })
-}
-
-/// Where it is: the file, else its own variable, else what everybody knows.
-fn base(
-    name: &str,
-    section: &Section<'_>,
-    row: Option<&Preset>,
-    dialect: Dialect,
-    env: &Environment,
-) -> Option<BaseUrl> {
-    if section.node("base_url").is_some() {
-        let base = section.get("base_url", url)?;
-        if let Some(odd) = odd_path(&base, dialect) {
-            section.notice("base_url", odd);
-        }
-        return Some(base);
-    }
-    let variable = row.map_or("", |row| row.base_variable);
-    if let Some(text) = env.filled(variable) {
-        // Azure's variable names the resource, not its OpenAI part.
-        let is_azure = name == "azure" && !text.contains("/openai");
-        let text = if is_azure {
-            format!("{}/openai/v1", text.trim_end_matches('/'))
-        } else {
-            text.to_owned()
-        };
-        return parse_url(&text)
-            .map_err(|why| {
-                let place = Place::whole(variable);
-                section.report.problem(&place, "", why.to_string());
-            })
-            .ok();
-    }
-    match (row, dialect) {
-        (_, Dialect::Sim) => return Some(BaseUrl::in_process()),
-        (Some(row), Dialect::Gemini) if row.name == "gemini" => {
-            return GEMINI_NATIVE_URL.parse().ok();
-        }
-        (Some(row), _) if row.dialect == dialect && !row.base_url.is_empty() => {
-            return row.base_url.parse().ok();
-        }
-        _ => {}
-    }
-    let known = PRESETS.iter().map(|row| row.name);
-    let message = match (row, nearest(name, known)) {
-        (Some(_), _) if !variable.is_empty() => {
-            format!("is missing; write it, or set {variable}")
-        }
-        (None, Some(near)) => format!(
-            "is missing, and {name:?} is no provider nowait knows; did you mean [providers.{near}]?"
-        ),
-        _ => "is missing; write base_url = \"https://HOST/v1\"".to_owned(),
-    };
-    section.problem("base_url", message);
-    None
-}
-
-fn url(node: &Node) -> Read<BaseUrl> {
-    match &node.value {
-        Value::Text(text) => match text.text.parse() {
-            Ok(url) => Ok(Some(url)),
-            Err(why) => Err(shown(&text.written, why)),
-        },
-        Value::Broken => Ok(None),
-        other => Err(Invalid::new(format!(
-            "is {}; write a URL like \"https://HOST/v1\"",
-            other.kind()
-        ))),
-    }
-}
-
-fn parse_url(text: &str) -> Result<BaseUrl, Invalid> {
-    text.parse().map_err(|why| shown(text, why))
-}
-
-fn shown(written: &str, why: InvalidBaseUrl) -> Invalid {
-    Invalid::new(format!("{} {why}", quoted(&redacted(written))))
-}
-
-/// A `/v1` too many or too few is the commonest slip, and one that only shows
-/// as a 404 much later.
-fn odd_path(base: &BaseUrl, dialect: Dialect) -> Option<String> {
-    match dialect {
-        Dialect::Anthropic if base.prefix.ends_with("/v1") => Some(format!(
-            "ends in /v1, and Anthropic's paths begin with it; write \"{}\"",
-            base.to_string().trim_end_matches("/v1")
-        )),
-        Dialect::OpenAi if base.prefix.is_empty() => Some(format!(
-            "has no path, and OpenAI's has /v1; if calls end in 404, write \"{base}/v1\""
-        )),
-        _ => None,
-    }
 }
 
 /// Its key and any others: those of the list, else the one of [`key`].

@@ -217,6 +217,16 @@ fn everything_wrong_is_told_with_line_key_and_fix() {
             &[":2: providers.x.base_url: \"https://h/v1\" carries a query"],
         ),
         (
+            "[providers.vllm.quirks]\nrefuses = ['sed']",
+            &[],
+            &[":2: providers.vllm.quirks.refuses: \"sed\" is unknown; did you mean \"seed\"?"],
+        ),
+        (
+            "[providers.azure]\nbase_url = 'http://h'\napi_version = 'a&b'",
+            &[],
+            &[":3: providers.azure.api_version: is not a version of an API"],
+        ),
+        (
             "[providers.azure]\napi_key = 'k'",
             &[],
             &[":1: providers.azure.base_url: is missing; write it, or set AZURE_OPENAI_ENDPOINT"],

@@ -1,13 +1,13 @@
 //! Writes a chat call.
 
+mod reasoning;
 mod turns;
 
 use super::model::Model;
 use crate::dialect::MaxTokensField;
 use crate::dialect::ids;
 use crate::dialect::ir::{
-    Effort, Form, Json, Reasoning, Request, Setting, Settings, Text, Thinking, Tier, Tool,
-    ToolChoice, ToolKind,
+    Effort, Form, Given, Json, Request, Setting, Settings, Text, Tier, Tool, ToolChoice, ToolKind,
 };
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{Outgoing, Target};
@@ -31,11 +31,11 @@ pub(super) fn encode(
     call.text("model", target.model);
     turns::write(&mut call, request, target, out)?;
     write_tools(&mut call, request, target, out);
-    settings(&mut call, request, target, out);
+    settings(&mut call, request, target, out)?;
     if request.stream {
         call.flag("stream", true);
         // The way back needs the counts: other formats always tell them.
-        if !target.quirks.refuses_stream_options {
+        if !target.quirks.refuses.has("stream_options") {
             let mut options = call.object("stream_options");
             options.flag("include_usage", true);
             options.end();
@@ -54,7 +54,7 @@ fn settings(
     request: &Request<'_>,
     target: &Target<'_>,
     out: &mut Outgoing,
-) {
+) -> Result<(), Error> {
     let Settings {
         max_tokens,
         temperature,
@@ -85,12 +85,13 @@ fn settings(
     if let Some(limit) = max_tokens {
         let field = match model.limits_completion() {
             true => MaxTokensField::MaxCompletionTokens,
-            false => target.quirks.max_tokens,
+            false => target.quirks.limit_field(),
         };
         call.count(field.as_str(), limit.value);
     }
-    let effort = effort(reasoning, model, out);
+    let effort = reasoning::effort(reasoning, model, out);
     let refused = model.samples_its_way(effort.is_some_and(|effort| effort != Effort::None));
+    let mut to = Taker { target, out };
     for (given, name) in [
         (temperature, "temperature"),
         (top_p, "top_p"),
@@ -98,60 +99,113 @@ fn settings(
         (presence_penalty, "presence_penalty"),
         (logit_bias, "logit_bias"),
     ] {
-        sample(call, name, given, refused, out);
+        to.sample(call, name, given, refused);
     }
     if let Some(top_k) = top_k {
-        out.losses.dropped(top_k.path);
+        to.out.losses.dropped(top_k.path);
     }
-    write_stop(call, stop, out);
-    write_logprobs(call, logprobs, refused, out);
-    choose(call, request, tool_choice, parallel_tools, out);
+    if let Some(stop) = to.takes("stop", stop) {
+        write_stop(call, stop, to.out);
+    }
+    to.logprobs(call, logprobs, refused);
+    let parallel = to.takes("parallel_tool_calls", parallel_tools);
+    choose(call, request, tool_choice, parallel, to.out);
     if let Some(form) = form {
         write_form(call, &form.value);
     }
-    if let Some(effort) = effort {
-        call.text("reasoning_effort", effort.as_str());
+    reasoning::write(call, reasoning, effort, target, to.out);
+    let seed_field = match target.quirks.random_seed {
+        true => "random_seed",
+        false => "seed",
+    };
+    to.json(call, "seed", seed_field, seed);
+    for (given, name) in [
+        (verbosity, "verbosity"),
+        (user, "user"),
+        (cache_key, "prompt_cache_key"),
+        (cache_retention, "prompt_cache_retention"),
+    ] {
+        call.said_if(name, to.takes(name, given).map(|given| &given.value));
     }
-    call.json_if("seed", value(seed))
-        .said_if("verbosity", value(verbosity))
-        .said_if("user", value(user))
-        .json_if("metadata", value(metadata))
-        .said_if("prompt_cache_key", value(cache_key))
-        .said_if("prompt_cache_retention", value(cache_retention))
-        .json_if("modalities", value(modalities))
-        .json_if("audio", value(audio));
+    to.json(call, "metadata", "metadata", metadata);
+    to.json(call, "modalities", "modalities", modalities);
+    to.json(call, "audio", "audio", audio);
     if let Some(choices) = choices {
+        if target.quirks.refuses.has("n") {
+            return Err(target.one_answer(choices));
+        }
         call.count("n", choices.value);
     }
-    match value(service_tier) {
+    match to.takes("service_tier", service_tier).map(|it| &it.value) {
         None => {}
         Some(Tier::Auto) => drop(call.text("service_tier", "auto")),
         Some(Tier::Standard) => drop(call.text("service_tier", "default")),
         Some(Tier::Other(tier)) => drop(call.said("service_tier", tier)),
     }
-    if let Some(store) = store {
+    if let Some(store) = to.takes("store", store) {
         call.flag("store", store.value);
     }
+    Ok(())
 }
 
-/// Writes a sampling parameter, unless the model refuses it.
-fn sample(
-    call: &mut ObjectWriter<'_>,
-    name: &str,
-    given: &Setting<Json<'_>>,
-    refused: bool,
-    out: &mut Outgoing,
-) {
-    match given {
-        // Which is what it is where nobody sets it.
-        Some(given) if refused && given.value.as_f64() == Some(1.0) => {}
-        Some(given) if refused => out.losses.dropped(given.path),
-        given => drop(call.json_if(name, value(given))),
+/// Writes settings as far as the provider takes them.
+struct Taker<'t> {
+    target: &'t Target<'t>,
+    out: &'t mut Outgoing,
+}
+
+impl Taker<'_> {
+    /// What was given, unless the provider refuses the field.
+    fn takes<'s, T>(&mut self, name: &str, given: &'s Setting<T>) -> Option<&'s Given<T>> {
+        let given = given.as_ref()?;
+        if self.target.quirks.refuses.has(name) {
+            self.out.losses.dropped(given.path);
+            return None;
+        }
+        Some(given)
+    }
+
+    fn json(
+        &mut self,
+        call: &mut ObjectWriter<'_>,
+        name: &str,
+        field: &str,
+        given: &Setting<Json<'_>>,
+    ) {
+        call.json_if(field, self.takes(name, given).map(|given| &given.value));
+    }
+
+    /// Writes a sampling parameter, unless the model refuses it.
+    fn sample(
+        &mut self,
+        call: &mut ObjectWriter<'_>,
+        name: &str,
+        given: &Setting<Json<'_>>,
+        refused: bool,
+    ) {
+        match given {
+            // Which is what it is where nobody sets it.
+            Some(given) if refused && given.value.as_f64() == Some(1.0) => {}
+            Some(given) if refused => self.out.losses.dropped(given.path),
+            given => self.json(call, name, name, given),
+        }
+    }
+
+    fn logprobs(&mut self, call: &mut ObjectWriter<'_>, given: &Setting<u64>, refused: bool) {
+        match self.takes("logprobs", given) {
+            Some(given) if refused => self.out.losses.dropped(given.path),
+            Some(given) => {
+                call.flag("logprobs", true);
+                if given.value > 0 {
+                    call.count("top_logprobs", given.value);
+                }
+            }
+            None => {}
+        }
     }
 }
 
-fn write_stop(call: &mut ObjectWriter<'_>, stop: &Setting<Vec<Text<'_>>>, out: &mut Outgoing) {
-    let Some(stop) = stop else { return };
+fn write_stop(call: &mut ObjectWriter<'_>, stop: &Given<Vec<Text<'_>>>, out: &mut Outgoing) {
     if stop.value.len() > MOST_STOPS {
         let how = "was cut to its first four texts, the most that OpenAI takes";
         out.losses.changed(stop.path, how);
@@ -162,29 +216,11 @@ fn write_stop(call: &mut ObjectWriter<'_>, stop: &Setting<Vec<Text<'_>>>, out: &
     list.end();
 }
 
-fn write_logprobs(
-    call: &mut ObjectWriter<'_>,
-    logprobs: &Setting<u64>,
-    refused: bool,
-    out: &mut Outgoing,
-) {
-    match logprobs {
-        Some(given) if refused => out.losses.dropped(given.path),
-        Some(given) => {
-            call.flag("logprobs", true);
-            if given.value > 0 {
-                call.count("top_logprobs", given.value);
-            }
-        }
-        None => {}
-    }
-}
-
 fn choose(
     call: &mut ObjectWriter<'_>,
     request: &Request<'_>,
     choice: &Setting<ToolChoice<'_>>,
-    parallel: &Setting<bool>,
+    parallel: Option<&Given<bool>>,
     out: &mut Outgoing,
 ) {
     if request.tools.is_empty() {
@@ -199,32 +235,6 @@ fn choose(
     }
     if let Some(given) = parallel {
         call.flag("parallel_tool_calls", given.value);
-    }
-}
-
-fn value<T>(given: &Setting<T>) -> Option<&T> {
-    given.as_ref().map(|given| &given.value)
-}
-
-/// How hard to think, for models that are told so.
-fn effort(reasoning: &Setting<Reasoning<'_>>, model: Model, out: &mut Outgoing) -> Option<Effort> {
-    let given = reasoning.as_ref()?;
-    let effort = given.value.effort();
-    let wants = !matches!(given.value.thinking(), None | Some(Thinking::Off));
-    match model {
-        Model::Plain => {
-            if wants {
-                out.losses.dropped(given.path);
-            }
-            None
-        }
-        // They can't be told not to.
-        Model::Reasons if effort == Some(Effort::None) => {
-            out.losses
-                .changed(given.path, "was sent as the least effort this model knows");
-            Some(Effort::Low)
-        }
-        _ => effort,
     }
 }
 

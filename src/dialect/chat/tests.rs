@@ -6,6 +6,7 @@ use crate::dialect::ir::{
     Content, Effort, Event, Given, Json, Maker, Opening, Part, Piece, Reasoned, Reasoning, Role,
     Seal, Text, ToolCall, ToolResult, Turn,
 };
+use crate::dialect::quirks::Refused;
 use crate::dialect::translate::{self, Quirks, Wire};
 
 fn said(role: Role, parts: Vec<Content<'static>>) -> Turn<'static> {
@@ -67,14 +68,128 @@ fn settings_are_what_the_model_takes() {
     }
     let quirks = Quirks {
         max_tokens: MaxTokensField::MaxCompletionTokens,
-        refuses_stream_options: true,
-        refuses_developer: true,
+        refuses: Refused::of(&["stream_options", "developer"]),
         ..Quirks::default()
     };
     let (body, _) = written(&request, "m", quirks);
     assert_eq!(body["max_completion_tokens"], 9);
     assert!(body["stream_options"].is_null());
     assert_eq!(body["messages"][0]["role"], "system");
+}
+
+#[test]
+fn what_a_provider_refuses_is_left_out_and_named() {
+    let body = r#"{"model":"m","messages":[{"role":"user","name":"me","content":"a"}],"seed":7,
+        "logit_bias":{"1":2},"logprobs":true,"parallel_tool_calls":false,"user":"u","stop":["s"],
+        "tools":[{"function":{"name":"f"}}],"verbosity":"low","service_tier":"auto","store":true,
+        "metadata":{"a":"b"},"temperature":0.5,"reasoning_effort":"low","prompt_cache_key":"k"}"#;
+    let request = Chat.decode_request(body).unwrap();
+    let (plain, losses) = written(&request, "m", Quirks::default());
+    assert_eq!((plain["seed"].as_u64(), losses.as_str()), (Some(7), ""));
+    let names = [
+        "logit_bias",
+        "logprobs",
+        "metadata",
+        "name",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "reasoning_effort",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "temperature",
+        "user",
+        "verbosity",
+    ];
+    let quirks = Quirks {
+        refuses: Refused::of(&names),
+        ..Quirks::default()
+    };
+    let (bare, losses) = written(&request, "m", quirks);
+    let keys: Vec<_> = bare.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        keys,
+        ["messages", "model", "tools"].map(str::to_owned),
+        "{bare}"
+    );
+    let mut lost: Vec<_> = losses.split(',').collect();
+    lost.sort_unstable();
+    let mut expected: Vec<_> = names.to_vec();
+    expected[3] = "messages[0].name";
+    expected.sort_unstable();
+    assert_eq!(lost, expected);
+    let several = Chat
+        .decode_request(r#"{"n":2,"messages":[{"role":"user","content":"a"}]}"#)
+        .unwrap();
+    let target = Target {
+        model: "m",
+        quirks: Quirks {
+            refuses: Refused::of(&["n"]),
+            random_seed: true,
+            ..Quirks::default()
+        },
+        marks_cache: false,
+    };
+    let error = Chat.encode_request(&several, &target, &mut Outgoing::default());
+    assert_eq!(error.unwrap_err().field(), Some("n"));
+    let (random, _) = written(&request, "m", target.quirks);
+    assert_eq!(random["random_seed"], 7);
+}
+
+#[test]
+fn each_server_is_told_its_way_how_hard_to_think() {
+    use crate::dialect::quirks::ReasoningField::{
+        Effort, EnableThinking, Object, Thinking, Toggle,
+    };
+    let none = r#"{"reasoning_effort":"none"}"#;
+    let high = r#"{"reasoning_effort":"high"}"#;
+    let budget = r#"{"reasoning":{"max_tokens":2000}}"#;
+    let rows = [
+        (Effort, none, r#"{"reasoning_effort":"none"}"#, ""),
+        (Object, high, r#"{"reasoning":{"effort":"high"}}"#, ""),
+        (Object, budget, r#"{"reasoning":{"max_tokens":2000}}"#, ""),
+        (Toggle, none, r#"{"thinking":{"type":"disabled"}}"#, ""),
+        (Toggle, high, r#"{"reasoning_effort":"high"}"#, ""),
+        (Thinking, none, r#"{"thinking":{"type":"disabled"}}"#, ""),
+        (
+            Thinking,
+            high,
+            r#"{"thinking":{"type":"enabled"}}"#,
+            "reasoning_effort",
+        ),
+        (EnableThinking, none, r#"{"enable_thinking":false}"#, ""),
+        (
+            EnableThinking,
+            high,
+            r#"{"enable_thinking":true}"#,
+            "reasoning_effort",
+        ),
+        (
+            EnableThinking,
+            budget,
+            r#"{"enable_thinking":true,"thinking_budget":2000}"#,
+            "",
+        ),
+    ];
+    for (reasoning, given, expected, lost) in rows {
+        let given = given.strip_prefix('{').unwrap();
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"a"}}],{given}"#);
+        let request = Chat.decode_request(&body).unwrap();
+        let quirks = Quirks {
+            reasoning,
+            ..Quirks::default()
+        };
+        let (mut body, losses) = written(&request, "m", quirks);
+        let fields = body.as_object_mut().unwrap();
+        fields.remove("model");
+        fields.remove("messages");
+        assert_eq!(
+            body,
+            serde_json::from_str::<serde_json::Value>(expected).unwrap()
+        );
+        assert_eq!(losses, lost, "{reasoning:?} {given}");
+    }
 }
 
 #[test]

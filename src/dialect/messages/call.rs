@@ -6,8 +6,7 @@ mod turns;
 use super::model::Model;
 use crate::dialect::ids;
 use crate::dialect::ir::{
-    CacheMark, Form, Given, Json, Request, Setting, Settings, Text, Tier, Tool, ToolChoice,
-    ToolKind,
+    CacheMark, Form, Json, Request, Setting, Settings, Text, Tier, Tool, ToolChoice, ToolKind,
 };
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{FORM_TOOL, FREE_TEXT, Outgoing, Target};
@@ -77,7 +76,7 @@ fn settings(
         store,
     } = &request.settings;
     if let Some(choices) = choices {
-        return Err(one_answer(choices, target));
+        return Err(target.one_answer(choices));
     }
     lose(
         &[seed, frequency_penalty, presence_penalty, logit_bias],
@@ -135,15 +134,6 @@ fn settings(
 fn lose<T>(settings: &[&Setting<T>], out: &mut Outgoing) {
     let given = settings.iter().filter_map(|setting| setting.as_ref());
     given.for_each(|given| out.losses.dropped(given.path));
-}
-
-fn one_answer(choices: &Given<u64>, target: &Target<'_>) -> Error {
-    let Given { value, path } = choices;
-    Error::invalid(format!(
-        "translating the request: {path} is {value}, but {} gives one answer per call; ask for one, or call several times",
-        target.model
-    ))
-    .param(*path)
 }
 
 /// Writes a sampling parameter, unless the model refuses it.

@@ -30,7 +30,9 @@ pub(super) fn write(
     for turn in &request.turns {
         match turn.role {
             Role::System => messages.words("system", turn),
-            Role::Developer if target.quirks.refuses_developer => messages.words("system", turn),
+            Role::Developer if target.quirks.refuses.has("developer") => {
+                messages.words("system", turn)
+            }
             Role::Developer => messages.words("developer", turn),
             Role::User => messages.words("user", turn),
             Role::Assistant => messages.assistant(turn),
@@ -73,12 +75,20 @@ impl Messages<'_> {
         if !self.content(&mut content, &parts) {
             return;
         }
+        let name = self.name(turn);
         let mut message = self.list.object();
-        message
-            .text("role", role)
-            .said_if("name", turn.name.as_ref());
+        message.text("role", role).said_if("name", name);
         message.key("content").extend_from_slice(&content);
         message.end();
+    }
+
+    /// Who says it, unless the provider refuses to be told.
+    fn name<'n, 'a>(&mut self, turn: &'n Turn<'a>) -> Option<&'n Text<'a>> {
+        let refused = self.target.quirks.refuses.has("name");
+        if refused && turn.name.is_some() {
+            self.out.losses.dropped(format_args!("{}.name", turn.at));
+        }
+        turn.name.as_ref().filter(|_| !refused)
     }
 
     /// Writes a content, as a text if it is nothing else; says whether there
@@ -206,10 +216,9 @@ impl Messages<'_> {
         if !has_words && calls.is_empty() && refusal.is_none() {
             return;
         }
+        let name = self.name(turn);
         let mut message = self.list.object();
-        message
-            .text("role", "assistant")
-            .said_if("name", turn.name.as_ref());
+        message.text("role", "assistant").said_if("name", name);
         match has_words {
             true => message.key("content").extend_from_slice(&content),
             false => drop(message.raw("content", "null")),
