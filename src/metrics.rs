@@ -516,6 +516,12 @@ pub fn reference() -> String {
     let metrics = Metrics::new("", "");
     metrics.pool("");
     metrics.cache();
+    let attempts = metrics.attempts("", 1);
+    attempts.retried("");
+    attempts.fell_back("");
+    attempts.withheld("");
+    attempts.unhedged("");
+    attempts.turned("");
     let operation = Operation {
         endpoint: "",
         operation: "",

@@ -9,6 +9,7 @@ use super::{ConfigArgs, sharing};
 use crate::config::{self, Balance, Config, Environment};
 use crate::dialect::Format;
 use crate::error::Error;
+use crate::gateway::attempt::race;
 use crate::gateway::plan::{Plan, Routes};
 use crate::gateway::{status, traffic};
 use crate::provider::Provider;
@@ -187,7 +188,7 @@ fn write_tail(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Resu
     writeln!(
         text,
         "               no connection, a reset, no first token in time: elsewhere at once; 408, 409, 429, 5xx: another target \
-         at once, else the same after what Retry-After says, or a back-off; other refusals: {}",
+         at once, else the same after what Retry-After says, up to a minute, or a back-off; other refusals: {}",
         match config
             .models
             .get(&plan.name)
@@ -196,6 +197,13 @@ fn write_tail(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Resu
             None | Some([]) => "never".to_owned(),
             Some(on) => format!("another target after {}", fallbacks(on)),
         }
+    )?;
+    let first_token = plan.timeouts.first_token;
+    writeln!(
+        text,
+        "               an unstreamed call that says nothing for {} times as long as nearly all take, and for {first_token:?}: \
+         another beside it",
+        race::OVERDUE
     )?;
     writeln!(
         text,

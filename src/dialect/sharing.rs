@@ -21,6 +21,24 @@ pub struct Nature {
     /// The field because of which the answer is for this caller alone; the
     /// body itself where it can't be read.
     pub private: Option<&'static str>,
+    /// What its provider does for it beside answering: nothing if and only if
+    /// the answer may be shared.
+    pub effect: Effect,
+}
+
+/// What a call does at its provider beside answering, least first: what it is
+/// to make it twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Something is looked up, or the answer is kept there. Made twice, it costs
+    /// twice, and leaves an answer that nobody knows the name of.
+    Trace,
+    /// It may do something there, or go on by itself. Made twice, that is done
+    /// twice.
+    Act,
 }
 
 /// Reads the nature of a call to `model`, as its provider calls it.
@@ -30,46 +48,51 @@ pub struct Nature {
 pub fn nature(format: Format, model: &str, body: &str) -> Nature {
     let mut reading = Reading {
         format,
-        private: searches(model).then_some("model"),
+        private: None,
+        effect: Effect::Nothing,
         is_cold: false,
         // OpenAI keeps a response for later calls unless told not to.
         is_kept: format == Format::Responses,
     };
+    reading.note("model", Effect::Trace, searches(model));
     let mut scan = Scan::new(body);
     let is_read = scan
         .object(|scan, key| reading.field(&key, scan))
         .and_then(|()| scan.end());
-    let kept = reading.is_kept.then_some("store");
-    let unread = is_read.is_err().then_some("body");
+    reading.note("store", Effect::Trace, reading.is_kept);
+    let unread = is_read.is_err();
+    reading.note("body", Effect::Act, unread);
     Nature {
         deterministic: reading.is_cold || !format.streams(),
-        private: unread.or(reading.private).or(kept),
+        private: unread.then_some("body").or(reading.private),
+        effect: reading.effect,
     }
 }
 
 /// Fields that, unless null, false or an empty list, make the provider do more
 /// than answer from the body, or mean something it holds and may change.
-const PRIVATE: &[&str] = &[
-    // OpenAI: what came before, and who waits for what comes.
-    "previous_response_id",
-    "conversation",
-    "background",
+const PRIVATE: &[(&str, Effect)] = &[
+    // OpenAI: what came before, where it is written down, and who waits for
+    // what comes.
+    ("previous_response_id", Effect::Trace),
+    ("conversation", Effect::Act),
+    ("background", Effect::Act),
     // OpenAI chat: searches the web; speech, whose id the provider forgets.
-    "web_search_options",
-    "audio",
+    ("web_search_options", Effect::Trace),
+    ("audio", Effect::Trace),
     // Anthropic: tools at the provider's end and the machine they run on.
-    "mcp_servers",
-    "container",
+    ("mcp_servers", Effect::Act),
+    ("container", Effect::Act),
     // Compatible providers' searches: xAI, OpenRouter, Alibaba, Groq; and what
     // OpenRouter keeps in a preset.
-    "search_parameters",
-    "plugins",
-    "enable_search",
-    "search_settings",
-    "compound_custom",
-    "preset",
+    ("search_parameters", Effect::Trace),
+    ("plugins", Effect::Trace),
+    ("enable_search", Effect::Trace),
+    ("search_settings", Effect::Trace),
+    ("compound_custom", Effect::Trace),
+    ("preset", Effect::Trace),
     // xAI: an answer that is fetched later.
-    "deferred",
+    ("deferred", Effect::Act),
 ];
 
 /// Whether a model searches or runs tools without being asked: OpenAI's
@@ -89,6 +112,7 @@ fn searches(model: &str) -> bool {
 struct Reading {
     format: Format,
     private: Option<&'static str>,
+    effect: Effect,
     /// Whether the temperature is 0.
     is_cold: bool,
     is_kept: bool,
@@ -106,19 +130,19 @@ impl Reading {
                 };
             }
             "tools" if scan.peek() == b'[' => scan.array(|scan| self.tool(scan))?,
-            "tools" => self.private_if("tools", is_on(scan.skip()?)),
+            "tools" => self.note("tools", Effect::Act, is_on(scan.skip()?)),
             "input" if self.format == Format::Responses && scan.peek() == b'[' => {
                 scan.array(|scan| self.item(scan))?;
             }
             // A template that is held by the provider, and can be changed there.
             // Elsewhere `prompt` is the text itself.
             "prompt" if self.format == Format::Responses => {
-                self.private_if("prompt", is_on(scan.skip()?));
+                self.note("prompt", Effect::Trace, is_on(scan.skip()?));
             }
             key => {
                 let value = scan.skip()?;
-                if let Some(field) = PRIVATE.iter().find(|field| **field == key) {
-                    self.private_if(field, is_on(value));
+                if let Some((field, effect)) = PRIVATE.iter().find(|(field, _)| *field == key) {
+                    self.note(field, *effect, is_on(value));
                 }
             }
         }
@@ -127,15 +151,17 @@ impl Reading {
 
     /// One of the tools.
     fn tool(&mut self, scan: &mut Scan<'_>) -> Result<(), Invalid> {
-        let is_harmless = match Outline::read(scan)? {
-            None => false,
+        let effect = match Outline::read(scan)? {
+            None => Effect::Act,
             Some(tool) => match tool.kind.as_deref() {
                 // Anthropic's callers may describe tools of their own without it.
-                None => self.format.dialect() == Dialect::Anthropic,
-                Some(kind) => runs_at_the_callers(self.format, kind),
+                None if self.format.dialect() == Dialect::Anthropic => Effect::Nothing,
+                Some(kind) if runs_at_the_callers(self.format, kind) => Effect::Nothing,
+                Some(kind) if looks_up(kind) => Effect::Trace,
+                _ => Effect::Act,
             },
         };
-        self.private_if("tools", !is_harmless);
+        self.note("tools", effect, effect > Effect::Nothing);
         Ok(())
     }
 
@@ -148,16 +174,27 @@ impl Reading {
                 None => item.has_id && !item.has_role,
                 Some(kind) => kind == "item_reference",
             };
-            self.private_if("input", is_reference);
+            self.note("input", Effect::Trace, is_reference);
         }
         Ok(())
     }
 
-    fn private_if(&mut self, field: &'static str, is_private: bool) {
-        if is_private {
+    /// Notes what a field asks for, where it does.
+    fn note(&mut self, field: &'static str, effect: Effect, is_on: bool) {
+        if is_on {
             self.private.get_or_insert(field);
+            self.effect = self.effect.max(effect);
         }
     }
+}
+
+/// Whether the provider's tool of this type only looks something up: OpenAI's
+/// searches, and Anthropic's and OpenRouter's by the names of their versions.
+fn looks_up(kind: &str) -> bool {
+    let name = kind.strip_prefix("openrouter:").unwrap_or(kind);
+    ["web_search", "web_fetch", "file_search", "tool_search"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the caller runs tools of this type, so that the provider only

@@ -216,6 +216,12 @@ impl Limits {
             .min_by_key(|(at, _)| *at)
     }
 
+    /// How long an answer in one piece may be silent before another attempt is
+    /// made beside it: as long as a first token may take, which is not seen of it.
+    pub fn patience(&self) -> Option<Duration> {
+        (self.kind == Span::Whole).then_some(self.timeouts.first_token)
+    }
+
     /// Until when a caller who bounds its wait for the head may be kept without
     /// one: a fifth of its patience is left to the way back.
     pub fn head_patience(&self) -> Option<Instant> {

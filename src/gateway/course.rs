@@ -18,7 +18,7 @@ use super::asked::{Asked, Charge};
 use super::attempt::failure::{Failure, FailureKind};
 use super::attempt::hedge::{Hedging, Reason, Signs};
 use super::attempt::policy::Fallbacks;
-use super::attempt::race::{Blame, Loser, Race, Readiness, Rules, Step, Why, World};
+use super::attempt::race::{Blame, Loser, Race, Readiness, Rules, Step, Why, Withheld, World};
 use super::attempt::{Attempt, Bound, Limits, Unanswered};
 use super::commit::{Broken, Told, commit};
 use super::draft::{Draft, Words};
@@ -26,6 +26,7 @@ use super::ledger::Ledger;
 use super::plan::{Callee, Candidate, Candidates, Plan, Target};
 use super::{Caller, Gateway};
 use crate::config::Hedge;
+use crate::dialect::sharing::Effect;
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 use crate::metrics::attempts::Hedged;
@@ -50,7 +51,6 @@ pub(super) struct Course {
     priority: Priority,
     /// What is told to who picks among the candidates.
     ask: Ask,
-    may_repeat: bool,
 }
 
 impl Course {
@@ -93,9 +93,6 @@ impl Course {
                 prefix: (sticks && manner.session.is_none()).then(prefix).flatten(),
                 output: None,
             },
-            // Reading it out of the body is for those who need it: a call that
-            // may be hedged, and one that has failed.
-            may_repeat: hedging.when == Hedge::Off || draft.may_repeat(candidates.lead()),
             gateway: Arc::clone(gateway),
             candidates,
             draft,
@@ -126,7 +123,7 @@ impl Course {
             hedging: self.hedging,
             fallback_on: self.fallback_on,
             deadline: limits.answer_by(),
-            may_repeat: self.may_repeat,
+            patience: limits.patience(),
         };
         let mut field = Field {
             course: self,
@@ -170,11 +167,8 @@ impl Course {
                         if let Told::Said(asked) = &broken.told {
                             field.heed(number, &asked.fields, now);
                         }
-                        if !self.draft.may_repeat(self.candidates.lead()) {
-                            race.must_not_repeat();
-                        }
                         let place = field.failed(number, &failure, now);
-                        race.failed(number, &failure, now, &mut rng);
+                        race.failed(number, &failure, self.effect(), now, &mut rng);
                         failed.push(Lost {
                             number,
                             place,
@@ -223,6 +217,12 @@ impl Course {
         (outcome, books)
     }
 
+    /// What the provider does for it beside answering. Reading it out of the body
+    /// is for those who need it: a call that is late, and one that has failed.
+    fn effect(&self) -> Effect {
+        self.draft.effect(self.candidates.lead())
+    }
+
     /// The error of a call whose time is over.
     fn late(&self, limits: &Limits) -> Error {
         limits.passed(Bound::Total, &self.candidates.lead().target.callee)
@@ -253,13 +253,18 @@ impl Course {
     }
 }
 
-/// The failure of a call that was not let in.
+/// The failure of a call that was not let in, which is counted.
 pub(super) fn turned_away(callee: &Callee, turned: &Turned) -> Unanswered {
+    callee.traffic.counts.turned(turned.why.word());
     let name = &callee.provider.name;
     let (kind, what) = match turned.why {
         admission::Why::Full => (
             FailureKind::Busy,
             "and too many wait already: send it again later",
+        ),
+        admission::Why::Displaced => (
+            FailureKind::Busy,
+            "and this one had to leave its place in the queue to a call that goes before it: send it again later",
         ),
         admission::Why::Hopeless => (
             FailureKind::Busy,
@@ -273,15 +278,6 @@ pub(super) fn turned_away(callee: &Callee, turned: &Turned) -> Unanswered {
     let message = format!("{name} has all the calls it can take at once, {what}");
     let error = Error::new(Kind::Overloaded, message).retry_after(turned.retry_after);
     Unanswered { kind, error }
-}
-
-/// Why a call was not let in, in metrics.
-fn word(why: admission::Why) -> &'static str {
-    match why {
-        admission::Why::Full => "full",
-        admission::Why::Hopeless => "hopeless",
-        admission::Why::Late => "late",
-    }
 }
 
 /// Which candidate stands where.
@@ -446,13 +442,15 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// Counts an attempt that is begun because of the failure `last`.
+    /// Counts an attempt that is begun because of the failure `last`, or without
+    /// one because another says nothing.
     fn count(&self, place: usize, why: Why, last: Option<&Lost>) {
         let counts = &self.target(place).callee.traffic.counts;
-        match (why, last) {
-            (Why::Retry, Some(lost)) => counts.retried(lost.kind.word()),
-            (Why::Fallback, Some(lost)) => counts.fell_back(lost.kind.word()),
-            _ => {}
+        let reason = last.map_or(SILENT, |lost| lost.kind.word());
+        match why {
+            Why::Retry => counts.retried(reason),
+            Why::Fallback => counts.fell_back(reason),
+            Why::First | Why::Hedge => {}
         }
     }
 
@@ -469,12 +467,19 @@ impl<'a> Field<'a> {
             books.race.answered_by = Some(Arc::clone(&attempt.candidate.target));
             attempt.charge(now, books.first_content)
         });
+        let is_overdue = loser.is_some_and(|loser| loser.is_overdue);
         let loser = loser.and_then(|loser| self.take(loser.attempt));
         if let Some(mut loser) = loser {
             loser.hedged(Hedged::Lost);
             books.race.overtaken = Some(Arc::clone(&loser.candidate.target));
             if let Some(pending) = loser.pending.take() {
-                pending.end(now, End::Cut);
+                let end = match is_overdue {
+                    true => End::Failed,
+                    false => End::Cut,
+                };
+                if pending.end(now, end) {
+                    loser.candidate.target.callee.traffic.counts.ejections.inc();
+                }
             }
         }
         charge
@@ -483,6 +488,10 @@ impl<'a> Field<'a> {
 
 /// What a race has to know of the targets.
 impl World for Field<'_> {
+    fn effect(&mut self) -> Effect {
+        self.course.effect()
+    }
+
     fn readiness(&mut self, place: usize, now: Instant) -> Readiness {
         let view = self.target(place).standing.view(now);
         match view.state {
@@ -499,18 +508,10 @@ impl World for Field<'_> {
 
     fn pay_retry(&mut self, failed: usize, now: Instant) -> bool {
         let traffic = &self.target(failed).callee.traffic;
-        let is_paid = traffic.budgets.retry.withdraw(now);
-        if !is_paid {
-            traffic.counts.withheld("budget");
-        }
-        is_paid
+        traffic.budgets.retry.withdraw(now)
     }
 
     fn pay_hedge(&mut self, late: usize, other: usize, now: Instant) -> Result<(), Reason> {
-        let running = self.tries.iter_mut().flatten();
-        for pending in running.filter_map(|attempt| attempt.pending.as_mut()) {
-            pending.late(now);
-        }
         let (late, other) = (self.target(late), self.target(other));
         let view = late.standing.view(now);
         let there = other.standing.view(now);
@@ -519,21 +520,31 @@ impl World for Field<'_> {
             share_failed: view.failing.max(there.failing),
             is_near_limit: there.is_scarce() || other.callee.traffic.admission.is_near(),
         };
-        let traffic = &late.callee.traffic;
-        let objection = signs.objection(self.course.hedging.when);
-        let objection = objection.or_else(|| {
-            let is_paid = traffic.budgets.hedge.withdraw();
-            (!is_paid).then_some(Reason::NoBudget)
-        });
-        match objection {
-            None => Ok(()),
-            Some(reason) => {
-                traffic.counts.unhedged(reason.word());
-                Err(reason)
-            }
+        if let Some(reason) = signs.objection(self.course.hedging.when) {
+            return Err(reason);
+        }
+        let is_paid = late.callee.traffic.budgets.hedge.withdraw();
+        is_paid.then_some(()).ok_or(Reason::NoBudget)
+    }
+
+    fn late(&mut self, _: usize, now: Instant) {
+        let running = self.tries.iter_mut().flatten();
+        for pending in running.filter_map(|attempt| attempt.pending.as_mut()) {
+            pending.late(now);
+        }
+    }
+
+    fn withheld(&mut self, place: usize, what: Withheld) {
+        let counts = &self.target(place).callee.traffic.counts;
+        match what {
+            Withheld::Hedge(_) => counts.unhedged(what.word()),
+            Withheld::Budget | Withheld::Pause => counts.withheld(what.word()),
         }
     }
 }
+
+/// What leads to an attempt beside one that has not failed, in metrics.
+pub(super) const SILENT: &str = "silent";
 
 /// An attempt that failed, and what is told of it should it be the last word.
 struct Lost {
@@ -586,7 +597,6 @@ impl<'a> Try<'a> {
                     }
                     Err(turned) => {
                         self.work = Work::Over;
-                        counts.turned(word(turned.why));
                         let turned = turned_away(&self.candidate.target.callee, &turned);
                         Event::Failed(self.number, turned.into(), None)
                     }

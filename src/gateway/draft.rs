@@ -19,7 +19,7 @@ use crate::dialect::Format;
 use crate::dialect::peek::{self, Peek};
 use crate::dialect::prefix::prefix;
 use crate::dialect::respell::respell;
-use crate::dialect::sharing::nature;
+use crate::dialect::sharing::{Effect, nature};
 use crate::provider::StreamUsage;
 use crate::upstream::{Body, Request};
 
@@ -146,16 +146,14 @@ impl Draft {
         }
     }
 
-    /// Whether making the call twice is the same as once, but for the cost: the
-    /// provider does nothing beside answering.
-    pub(super) fn may_repeat(&self, candidate: &Candidate) -> bool {
+    /// What the provider does for it beside answering.
+    pub(super) fn effect(&self, candidate: &Candidate) -> Effect {
         match &self.words {
-            Words::Given(given) => simdutf8::basic::from_utf8(&given.body).is_ok_and(|body| {
-                nature(candidate.format, &candidate.target.model, body)
-                    .private
-                    .is_none()
-            }),
-            Words::Prompt { .. } => true,
+            Words::Given(given) => match simdutf8::basic::from_utf8(&given.body) {
+                Ok(body) => nature(candidate.format, &candidate.target.model, body).effect,
+                Err(_) => Effect::Act,
+            },
+            Words::Prompt { .. } => Effect::Nothing,
         }
     }
 

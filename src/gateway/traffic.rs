@@ -167,7 +167,49 @@ fn is_private(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::attempt::failure::FailureKind;
+    use super::super::attempt::hedge::Reason;
+    use super::super::attempt::race::Withheld;
+    use super::super::course;
     use super::*;
+    use crate::upstream::admission;
+
+    /// The words for the label of a metric that its help lists.
+    fn listed(page: &str, metric: &str) -> Vec<String> {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{metric}`")));
+        let row = row.unwrap_or_else(|| panic!("{metric} is not on the page"));
+        let (_, words) = row.rsplit_once(": ").expect("a list");
+        let mut words = words.trim_end_matches([' ', '|']).to_owned();
+        while let (Some(open), Some(close)) = (words.find('('), words.find(')')) {
+            words.replace_range(open..=close, "");
+        }
+        let words = words.split([',', ';']);
+        words.map(|word| word.trim().to_owned()).collect()
+    }
+
+    /// That each occurs is shown end to end, in `attempts/counting.rs`.
+    #[test]
+    fn the_page_of_metrics_lists_the_words_there_are() {
+        let page = crate::metrics::reference();
+        let check = |metric, words: Vec<&str>| assert_eq!(listed(&page, metric), words, "{metric}");
+        let causes = FailureKind::ALL.iter();
+        let causes = causes.filter(|kind| **kind != FailureKind::Deadline);
+        let causes = causes.map(|kind| kind.word()).chain([course::SILENT]);
+        check("nowait_retries", causes.collect());
+        let kept = [Withheld::Budget, Withheld::Pause].map(Withheld::word);
+        check("nowait_retries_withheld", kept.to_vec());
+        let reasons = Reason::ALL.iter().filter(|reason| **reason != Reason::Off);
+        check(
+            "nowait_hedges_withheld",
+            reasons.map(|reason| reason.word()).collect(),
+        );
+        check(
+            "nowait_queue_refused",
+            admission::Why::ALL.map(admission::Why::word).to_vec(),
+        );
+    }
 
     #[test]
     fn an_engine_of_ones_own_is_told_by_its_address() {

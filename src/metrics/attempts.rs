@@ -67,18 +67,18 @@ pub(super) struct Families {
 impl Families {
     pub(super) fn declare(declare: &mut Declare<'_>) -> Self {
         Self {
-            retries: declare.one("nowait_retries", "Calls sent again to this provider, by what had failed before"),
-            fallbacks: declare.one("nowait_fallbacks", "Calls sent to this provider after another target had failed, by what had failed"),
-            withheld: declare.one("nowait_retries_withheld", "Failed calls that were not sent again, by reason: budget, deadline"),
+            retries: declare.one("nowait_retries", "Calls sent again to this provider, by what had failed before, reason: connect, reset, first_token, broken, protocol, status, context_length, content_policy, exhausted, busy; silent (beside an unstreamed call that says nothing)"),
+            fallbacks: declare.one("nowait_fallbacks", "Calls sent to this provider after another target had failed, by what had failed, reason: as of nowait_retries"),
+            withheld: declare.one("nowait_retries_withheld", "Failed calls that were not sent again, by reason: budget (spent), deadline (the pause before it would end after the call's deadline, or be over a minute)"),
             hedges: declare.one("nowait_hedges", "Second attempts begun at this provider while a first was still without content, by outcome: won, lost, failed, left"),
-            unhedged: declare.one("nowait_hedges_withheld", "Calls past their hedge delay that were not hedged, by reason"),
+            unhedged: declare.one("nowait_hedges_withheld", "Calls that were to be hedged and were not, by reason: side_effects, no_statistics (nobody knows yet what is late), slow_as_a_whole, unhealthy, near_limit, no_budget"),
             wasted: declare.one("nowait_hedge_wasted_tokens", "Input tokens of cancelled attempts, where known: what hedging may have cost"),
             ejections: declare.one("nowait_target_ejections", "Times a target of this provider was taken out because it failed"),
             ejected: declare.one("nowait_targets_ejected", "Targets of this key of the provider that are out now"),
             limit: declare.one("nowait_limit", "Calls this key of the provider may be given at once, as found out"),
             under_way: declare.one("nowait_limit_in_flight", "Calls this key of the provider has been given and has not finished"),
             waiting: declare.one("nowait_queue_waiting", "Calls that wait for their turn at this key's limit"),
-            turned: declare.one("nowait_queue_refused", "Calls refused at a limit, by reason: full, hopeless, late, displaced"),
+            turned: declare.one("nowait_queue_refused", "Calls refused at a limit, by reason: full, displaced (by one that goes before it), hopeless, late"),
             wait: declare.seconds("nowait_queue", "Waiting for a turn at a limit", CALL_BUCKETS),
         }
     }

@@ -6,7 +6,9 @@
 
 mod admitting;
 mod balancing;
+mod counting;
 mod falling;
+mod flying;
 mod hedging;
 mod retrying;
 mod showing;

@@ -263,6 +263,64 @@ fn an_input_may_lie_with_the_provider() {
 }
 
 #[test]
+fn what_leaves_a_trace_is_told_from_what_acts() {
+    use Effect::{Act, Nothing, Trace};
+    let rows: &[(Format, &str, Effect)] = &[
+        (Chat, "", Nothing),
+        (Chat, r#""tools":[{"type":"function"}]"#, Nothing),
+        (Chat, r#""store":true"#, Trace),
+        (Responses, "", Trace),
+        (Responses, r#""store":false"#, Nothing),
+        (Responses, r#""previous_response_id":"resp_1""#, Trace),
+        (
+            Responses,
+            r#""tools":[{"type":"web_search_preview"}]"#,
+            Trace,
+        ),
+        (Responses, r#""tools":[{"type":"file_search"}]"#, Trace),
+        (Chat, r#""tools":[{"type":"openrouter:web_search"}]"#, Trace),
+        (
+            Messages,
+            r#""tools":[{"type":"web_search_20250305"}]"#,
+            Trace,
+        ),
+        (
+            Messages,
+            r#""tools":[{"type":"web_fetch_20250910"}]"#,
+            Trace,
+        ),
+        (Chat, r#""web_search_options":{}"#, Trace),
+        (Responses, r#""background":true"#, Act),
+        (Responses, r#""background":false"#, Trace),
+        (Responses, r#""conversation":"conv_1""#, Act),
+        (Responses, r#""tools":[{"type":"mcp"}]"#, Act),
+        (Responses, r#""tools":[{"type":"code_interpreter"}]"#, Act),
+        (
+            Responses,
+            r#""tools":[{"type":"web_search"},{"type":"mcp"}]"#,
+            Act,
+        ),
+        (
+            Messages,
+            r#""tools":[{"type":"code_execution_20250825"}]"#,
+            Act,
+        ),
+        (Messages, r#""container":"c_1""#, Act),
+        (Messages, r#""mcp_servers":[{"type":"url"}]"#, Act),
+        (Chat, r#""deferred":true"#, Act),
+        (Chat, r#""tools":{}"#, Act),
+        (Chat, r#""unread"#, Act),
+    ];
+    for (format, fields, expected) in rows {
+        let found = nature(*format, "m", &format!("{{{fields}}}"));
+        assert_eq!(found.effect, *expected, "{format:?} {fields}");
+        let is_private = found.private.is_some();
+        assert_eq!(is_private, *expected > Nothing, "{format:?} {fields}");
+    }
+    assert_eq!(nature(Chat, "sonar", "{}").effect, Trace);
+}
+
+#[test]
 fn a_model_may_search_by_itself() {
     let rows = [
         ("gpt-4o", false),

@@ -89,14 +89,37 @@ impl FailureKind {
     }
 
     /// Whether the request surely had no effect at the provider: it never got
-    /// there, or was refused for the load of the moment. Then even a call with
-    /// side effects may be repeated.
+    /// there, or was refused for what it is or for the load of the moment. Then
+    /// even a call that acts there may be repeated. A 408, a 409 and any other
+    /// error of the server's may come after something was done.
     pub fn is_untouched(self) -> bool {
-        matches!(
-            self,
-            Self::Connect | Self::Busy | Self::Exhausted | Self::Status(429 | 503 | 529)
-        )
+        match self {
+            Self::Connect | Self::Busy | Self::Exhausted | Self::ContextLength => true,
+            Self::Status(408 | 409) => false,
+            Self::Status(status) => matches!(status, 400..=499 | 501 | 503 | 505 | 529),
+            Self::Reset
+            | Self::FirstToken
+            | Self::Broken
+            | Self::Protocol
+            | Self::ContentPolicy
+            | Self::Deadline => false,
+        }
     }
+
+    /// Every one; of statuses, one stands for all.
+    pub const ALL: [Self; 11] = [
+        Self::Connect,
+        Self::Reset,
+        Self::FirstToken,
+        Self::Broken,
+        Self::Protocol,
+        Self::Status(500),
+        Self::ContextLength,
+        Self::ContentPolicy,
+        Self::Exhausted,
+        Self::Busy,
+        Self::Deadline,
+    ];
 
     /// The word for it in logs and metrics.
     pub fn word(self) -> &'static str {

@@ -111,6 +111,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Off,
+        Self::SideEffects,
+        Self::NoStatistics,
+        Self::SlowAsAWhole,
+        Self::Unhealthy,
+        Self::NearLimit,
+        Self::NoBudget,
+    ];
+
     /// The word for it in logs and metrics.
     pub fn word(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@
 //! one goes and when is the [`Race`](super::race::Race)'s affair.
 
 use super::failure::{Failure, FailureKind};
+use crate::dialect::sharing::Effect;
 
 /// What is right after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +22,13 @@ pub enum Verdict {
     Patient,
 }
 
-/// The table. A call that may not be repeated (`may_repeat` is false: it has
-/// effects at the provider beside its answer) is, unless the request surely had
-/// none.
-pub fn verdict(failure: &Failure, fallback_on: Fallbacks, may_repeat: bool) -> Verdict {
+/// The table. A call that acts at its provider is made again only where the
+/// failed attempt surely did nothing. One that leaves a trace there is made
+/// again like any other: nobody was told the name of the answer that failed, and
+/// a caller's SDK would send it again too.
+pub fn verdict(failure: &Failure, fallback_on: Fallbacks, effect: Effect) -> Verdict {
     use FailureKind as Kind;
-    if !may_repeat && !failure.kind.is_untouched() {
+    if effect == Effect::Act && !failure.kind.is_untouched() {
         return Verdict::Final;
     }
     let verdict = match failure.kind {
@@ -103,47 +105,54 @@ mod tests {
     };
     use Verdict::{Elsewhere, Final, Other, Patient};
 
-    fn of(kind: FailureKind, fallback_on: Fallbacks, may_repeat: bool) -> Verdict {
-        verdict(&Failure::new(kind), fallback_on, may_repeat)
+    fn of(kind: FailureKind, fallback_on: Fallbacks, effect: Effect) -> Verdict {
+        verdict(&Failure::new(kind), fallback_on, effect)
     }
 
     #[test]
     fn each_kind_has_its_verdict() {
-        // The verdict, the same where a rule names it, where it may not be
-        // repeated, and where the provider says that it is hopeless.
+        // The verdict; where a rule names it; where the call acts, and both; and
+        // where the provider says that it is hopeless.
         #[rustfmt::skip]
         let rows = [
-            (Connect,       Elsewhere, Elsewhere, Elsewhere, Other),
-            (Reset,         Elsewhere, Elsewhere, Final,     Other),
-            (FirstToken,    Elsewhere, Elsewhere, Final,     Other),
-            (Broken,        Elsewhere, Elsewhere, Final,     Other),
-            (Protocol,      Elsewhere, Elsewhere, Final,     Other),
-            (Busy,          Other,     Other,     Other,     Other),
-            (Exhausted,     Other,     Other,     Other,     Other),
-            (ContextLength, Final,     Other,     Final,     Final),
-            (ContentPolicy, Final,     Other,     Final,     Final),
-            (Deadline,      Final,     Final,     Final,     Final),
-            (Status(400),   Final,     Other,     Final,     Final),
-            (Status(408),   Patient,   Patient,   Final,     Other),
-            (Status(409),   Patient,   Patient,   Final,     Other),
-            (Status(429),   Patient,   Patient,   Patient,   Other),
-            (Status(500),   Patient,   Patient,   Final,     Other),
-            (Status(501),   Other,     Other,     Final,     Other),
-            (Status(503),   Patient,   Patient,   Patient,   Other),
-            (Status(529),   Patient,   Patient,   Patient,   Other),
+            (Connect,       Elsewhere, Elsewhere, Elsewhere, Elsewhere, Other),
+            (Reset,         Elsewhere, Elsewhere, Final,     Final,     Other),
+            (FirstToken,    Elsewhere, Elsewhere, Final,     Final,     Other),
+            (Broken,        Elsewhere, Elsewhere, Final,     Final,     Other),
+            (Protocol,      Elsewhere, Elsewhere, Final,     Final,     Other),
+            (Busy,          Other,     Other,     Other,     Other,     Other),
+            (Exhausted,     Other,     Other,     Other,     Other,     Other),
+            (ContextLength, Final,     Other,     Final,     Other,     Final),
+            (ContentPolicy, Final,     Other,     Final,     Final,     Final),
+            (Deadline,      Final,     Final,     Final,     Final,     Final),
+            (Status(400),   Final,     Other,     Final,     Other,     Final),
+            (Status(404),   Final,     Other,     Final,     Other,     Final),
+            (Status(408),   Patient,   Patient,   Final,     Final,     Other),
+            (Status(409),   Patient,   Patient,   Final,     Final,     Other),
+            (Status(429),   Patient,   Patient,   Patient,   Patient,   Other),
+            (Status(500),   Patient,   Patient,   Final,     Final,     Other),
+            (Status(501),   Other,     Other,     Other,     Other,     Other),
+            (Status(502),   Patient,   Patient,   Final,     Final,     Other),
+            (Status(503),   Patient,   Patient,   Patient,   Patient,   Other),
+            (Status(504),   Patient,   Patient,   Final,     Final,     Other),
+            (Status(529),   Patient,   Patient,   Patient,   Patient,   Other),
         ];
-        for (kind, plain, named, unrepeatable, hopeless) in rows {
+        for (kind, plain, named, acts, acts_named, hopeless) in rows {
             let failure = Failure {
                 is_hopeless: true,
                 ..Failure::new(kind)
             };
-            let found = (
-                of(kind, Fallbacks::default(), true),
-                of(kind, Fallbacks::default().on(kind), true),
-                of(kind, Fallbacks::default(), false),
-                verdict(&failure, Fallbacks::default(), true),
-            );
-            assert_eq!(found, (plain, named, unrepeatable, hopeless), "{kind:?}");
+            let (none, rule) = (Fallbacks::default(), Fallbacks::default().on(kind));
+            for effect in [Effect::Nothing, Effect::Trace] {
+                let found = (
+                    of(kind, none, effect),
+                    of(kind, rule, effect),
+                    verdict(&failure, none, effect),
+                );
+                assert_eq!(found, (plain, named, hopeless), "{kind:?} {effect:?}");
+            }
+            let found = (of(kind, none, Effect::Act), of(kind, rule, Effect::Act));
+            assert_eq!(found, (acts, acts_named), "{kind:?}");
         }
     }
 
@@ -164,8 +173,10 @@ mod tests {
                 expected
             };
             let kind = Status(status);
-            assert_eq!(of(kind, Fallbacks::default(), true), expected, "{status}");
-            assert_eq!(of(kind, all, true), named, "{status} under a rule");
+            let none = Fallbacks::default();
+            assert_eq!(of(kind, none, Effect::Nothing), expected, "{status}");
+            let found = of(kind, all, Effect::Nothing);
+            assert_eq!(found, named, "{status} under a rule");
         }
     }
 

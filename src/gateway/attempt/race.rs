@@ -16,6 +16,9 @@
 //!   ranked the targets knew it too. After a failure the next goes where it can
 //!   go first (`places`): at once to a target that is ready and was not
 //!   asked, else after the shortest pause, if that ends before the deadline.
+//! - An attempt whose content can't be seen to come, because its answer comes in
+//!   one piece, and that is silent for far longer than usual, gets another beside
+//!   it as after a failure, once: it may be dead or only long, so it goes on.
 //! - A retry is paid for when it is decided, before any pause: nobody waits for
 //!   an attempt that is not allowed.
 //! - At the deadline the race is over, whatever runs.
@@ -30,6 +33,7 @@ use super::failure::{Failure, Weight};
 use super::hedge::{Hedging, Reason};
 use super::pause::BackOff;
 use super::policy::{Fallbacks, Verdict, verdict};
+use crate::dialect::sharing::Effect;
 use places::Places;
 
 /// The attempts of one call. Nothing is allocated before the first failure.
@@ -44,9 +48,14 @@ pub struct Race {
     /// An elder and its hedge, in no order.
     running: [Option<Running>; 2],
     hedge: Hedge,
+    /// An attempt was silent for too long: it has, or was refused, another beside
+    /// it.
+    is_doubted: bool,
+    /// The attempt that has.
+    overdue: Option<u32>,
     /// The place whose failure the next attempt is charged to, until it is.
     owed: Option<u8>,
-    last_failure: Option<Instant>,
+    last_failure: Option<(Instant, u8)>,
     /// Whose failure the caller would be told.
     told: Option<(Weight, usize)>,
     /// A retry was refused for want of budget.
@@ -66,14 +75,18 @@ pub struct Rules {
     pub fallback_on: Fallbacks,
     /// When the call must be over.
     pub deadline: Option<Instant>,
-    /// Whether making the call twice is the same as once, but for the cost.
-    /// Not so for `store`, `background` and tools that the provider runs.
-    pub may_repeat: bool,
+    /// For an answer in one piece: how long it may be silent, however quick
+    /// answers usually are. A stream's silence is a failure of its own.
+    pub patience: Option<Duration>,
 }
 
 /// What a race asks of the world. A place is an index into the ranking the race
 /// was made for: 0 is the best target.
 pub trait World {
+    /// What the provider does for the call beside answering: what does anything
+    /// is not made twice only for speed. Asked when it matters.
+    fn effect(&mut self) -> Effect;
+
     /// How the target is.
     fn readiness(&mut self, place: usize, now: Instant) -> Readiness;
 
@@ -92,6 +105,34 @@ pub trait World {
     /// # Errors
     /// What speaks against it; then nothing was taken.
     fn pay_hedge(&mut self, late: usize, other: usize, now: Instant) -> Result<(), Reason>;
+
+    /// The attempt that runs alone, at this place, is past its hedge delay.
+    fn late(&mut self, place: usize, now: Instant);
+
+    /// The attempt at this place gets no extra call although one was due.
+    fn withheld(&mut self, place: usize, what: Withheld);
+}
+
+/// An extra call that is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// A hedge.
+    Hedge(Reason),
+    /// Another attempt after a failure: the traffic's budget is spent.
+    Budget,
+    /// The same: the pause before it would be too long.
+    Pause,
+}
+
+impl Withheld {
+    /// The word for it in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hedge(reason) => reason.word(),
+            Self::Budget => "budget",
+            Self::Pause => "deadline",
+        }
+    }
 }
 
 /// How a target is at a moment.
@@ -156,6 +197,8 @@ pub struct Loser {
     /// How long it had been without content since it was sent: its time to
     /// first token is at least this. `None` if it never was sent.
     pub waited: Option<Duration>,
+    /// It was silent for so long that it was taken for dead.
+    pub is_overdue: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -184,9 +227,14 @@ enum End {
     GaveUp(Blame),
 }
 
-/// A call without a deadline waits no longer than this for a target to be ready
-/// again: longer, and official SDKs pass over a `Retry-After` too.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A call waits no longer than this for a target to be ready again, however much
+/// time it has: longer, and official SDKs pass over a `Retry-After` too. Its
+/// caller is told, and may do something better than wait.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// An answer in one piece that takes this many times as long as nearly all is
+/// taken for dead.
+pub const OVERDUE: u32 = 3;
 
 impl Race {
     /// A race over a ranking of so many targets, of which there is at least one.
@@ -199,6 +247,8 @@ impl Race {
             sent: 0,
             running: [None; 2],
             hedge: Hedge::Unset,
+            is_doubted: false,
+            overdue: None,
             owed: None,
             last_failure: None,
             told: None,
@@ -226,12 +276,6 @@ impl Race {
         }
     }
 
-    /// From here on, making the call twice is not the same as once
-    /// ([`Rules::may_repeat`]): for who looks only when it matters.
-    pub fn must_not_repeat(&mut self) {
-        self.rules.may_repeat = false;
-    }
-
     /// The attempt left the queue and went upstream: the first time this is
     /// said, it begins to be late.
     pub fn sent(&mut self, attempt: usize, now: Instant) {
@@ -243,23 +287,25 @@ impl Race {
         }
     }
 
-    /// The attempt failed before any content. `rng` spreads the back-off.
+    /// The attempt failed before any content, of a call with this `effect` beside
+    /// its answer. `rng` spreads the back-off.
     pub fn failed(
         &mut self,
         attempt: usize,
         failure: &Failure,
+        effect: Effect,
         now: Instant,
         rng: &mut fastrand::Rng,
     ) {
         let Some(Running { place, .. }) = self.take(attempt) else {
             return;
         };
-        self.last_failure = Some(now);
+        self.last_failure = Some((now, place));
         let weight = failure.kind.weight();
         if self.told.is_none_or(|(told, _)| told <= weight) {
             self.told = Some((weight, attempt));
         }
-        let back_off = match verdict(failure, self.rules.fallback_on, self.rules.may_repeat) {
+        let back_off = match verdict(failure, self.rules.fallback_on, effect) {
             // What one target makes of a hedge does not speak for its elder.
             Verdict::Final if self.hedge != Hedge::Made(attempt) => {
                 return self.places.rule_out_all();
@@ -284,6 +330,7 @@ impl Race {
             attempt: loser.attempt,
             place: usize::from(loser.place),
             waited: loser.sent.map(|sent| now.saturating_duration_since(sent)),
+            is_overdue: self.overdue == u32::try_from(loser.attempt).ok(),
         })
     }
 
@@ -310,61 +357,166 @@ impl Race {
 
     /// None runs and one has failed.
     fn again(&mut self, now: Instant, world: &mut impl World) -> Step {
-        let patience = self.last_failure.unwrap_or(now) + PATIENCE;
-        let horizon = self.rules.deadline.unwrap_or(patience);
-        let is_left = self.tries() < self.rules.attempts as usize;
-        let next = is_left.then(|| self.places.after_failure(now, horizon, world));
-        let Some((at, place)) = next.flatten() else {
+        let (failed_at, failed) = self.last_failure.unwrap_or((now, 0));
+        let patience = failed_at + LONGEST_PAUSE;
+        let horizon = self.rules.deadline.map_or(patience, |at| at.min(patience));
+        if !self.has_tries() {
+            return self.give_up(self.last_word());
+        }
+        let Some((at, place)) = self.places.after_failure(now, horizon, world) else {
+            if self.places.has_open() {
+                world.withheld(usize::from(failed), Withheld::Pause);
+            }
             return self.give_up(self.last_word());
         };
-        if let Some(failed) = self.owed.take()
-            && !is_move(failed, place, now, world)
-            && !world.pay_retry(usize::from(failed), now)
+        if let Some(owes) = self.owed.take()
+            && !is_move(owes, place, now, world)
+            && !self.pay_retry(owes, now, world)
         {
-            self.was_refused = true;
             return self.give_up(self.last_word());
         }
         if at > now {
             return Step::Wait(Some(at));
         }
-        let was_asked = self.places.was_asked(place);
-        self.start(place, if was_asked { Why::Retry } else { Why::Fallback })
+        self.start(place, self.why(place))
     }
 
-    /// One runs: it may be late enough for a hedge.
+    /// Takes a retry from the budget of a place.
+    fn pay_retry(&mut self, place: u8, now: Instant, world: &mut impl World) -> bool {
+        let place = usize::from(place);
+        let is_paid = world.pay_retry(place, now);
+        if !is_paid {
+            self.was_refused = true;
+            world.withheld(place, Withheld::Budget);
+        }
+        is_paid
+    }
+
+    /// One runs: it may be late enough for a hedge, or for another attempt.
     fn beside(&mut self, alone: Running, now: Instant, world: &mut impl World) -> Step {
-        let wait = Step::Wait(self.rules.deadline);
+        let hedge = self.hedge_beside(alone, now, world);
+        if let Err(at) = hedge
+            && let Some(next) = self.doubt(alone, now, world)
+        {
+            return match next {
+                Ok(step) => step,
+                Err(due) => Step::Wait(at.into_iter().chain([due]).min()),
+            };
+        }
+        hedge.unwrap_or_else(Step::Wait)
+    }
+
+    /// Begins a hedge; else says until when nothing is to be done.
+    fn hedge_beside(
+        &mut self,
+        alone: Running,
+        now: Instant,
+        world: &mut impl World,
+    ) -> Result<Step, Option<Instant>> {
+        let deadline = self.rules.deadline;
         let late = usize::from(alone.place);
         if let (Hedge::Unset, Some(sent)) = (self.hedge, alone.sent) {
             let quantile = |share| world.quantile(late, share, now);
-            self.hedge = match self.rules.hedging.delay(quantile) {
-                Ok(_) if !self.rules.may_repeat => Hedge::Not(Reason::SideEffects),
-                Ok(delay) => Hedge::At(sent + delay),
-                Err(reason) => Hedge::Not(reason),
-            };
+            match self.rules.hedging.delay(quantile) {
+                Ok(delay) => self.hedge = Hedge::At(sent + delay),
+                Err(reason) => self.unhedged(late, reason, world),
+            }
         }
         let Hedge::At(at) = self.hedge else {
-            return wait;
+            return Err(deadline);
         };
         if at > now {
-            let until = self.rules.deadline.map_or(at, |deadline| deadline.min(at));
-            return Step::Wait(Some(until));
+            return Err(Some(deadline.map_or(at, |deadline| deadline.min(at))));
+        }
+        world.late(late, now);
+        match self.pay_hedge(alone, now, world) {
+            Ok(other) => Ok(self.start(other, Why::Hedge)),
+            Err(reason) => {
+                self.unhedged(late, reason, world);
+                Err(deadline)
+            }
+        }
+    }
+
+    /// Where the hedge of an attempt goes, which is paid for.
+    fn pay_hedge(
+        &mut self,
+        alone: Running,
+        now: Instant,
+        world: &mut impl World,
+    ) -> Result<u8, Reason> {
+        if world.effect() != Effect::Nothing {
+            return Err(Reason::SideEffects);
         }
         let waited = now.saturating_duration_since(alone.sent.unwrap_or(now));
         let other = self.places.beside(alone.place, waited, now, world);
-        let paid = match other {
-            Some(other) => world
-                .pay_hedge(late, usize::from(other), now)
-                .map(|()| other),
-            None => Err(Reason::Unhealthy),
-        };
-        match paid {
-            Ok(other) => self.start(other, Why::Hedge),
-            Err(reason) => {
-                self.hedge = Hedge::Not(reason);
-                wait
-            }
+        let other = other.ok_or(Reason::Unhealthy)?;
+        world.pay_hedge(usize::from(alone.place), usize::from(other), now)?;
+        Ok(other)
+    }
+
+    fn unhedged(&mut self, late: usize, reason: Reason, world: &mut impl World) {
+        self.hedge = Hedge::Not(reason);
+        if reason != Reason::Off {
+            world.withheld(late, Withheld::Hedge(reason));
         }
+    }
+
+    /// Begins another attempt beside one that says nothing and is taken for dead,
+    /// or tells when it would be. Nothing where that is never.
+    ///
+    /// It is dead after as long as a first token may take, or half of the call's
+    /// time where that is less; and after [`OVERDUE`] times what nearly all take,
+    /// or half of the call's time where that is not known.
+    fn doubt(
+        &mut self,
+        alone: Running,
+        now: Instant,
+        world: &mut impl World,
+    ) -> Option<Result<Step, Instant>> {
+        let (patience, sent) = (self.rules.patience?, alone.sent?);
+        if self.is_doubted || !self.has_tries() {
+            return None;
+        }
+        let time = |at: Instant| at.saturating_duration_since(sent);
+        let half = self.rules.deadline.map(|at| time(at) / 2);
+        let least = half.map_or(patience, |half| half.min(patience));
+        if time(now) < least {
+            return Some(Err(sent + least));
+        }
+        let usual = world.quantile(usize::from(alone.place), 0.99, now);
+        let due = least.max(usual.map(|usual| usual * OVERDUE).or(half)?);
+        if time(now) < due {
+            let due = sent + due;
+            return self
+                .rules
+                .deadline
+                .is_none_or(|at| due < at)
+                .then_some(Err(due));
+        }
+        self.is_doubted = true;
+        if world.effect() != Effect::Nothing {
+            return None;
+        }
+        let other = self.places.beside(alone.place, time(now), now, world)?;
+        if !self.pay_retry(alone.place, now, world) {
+            return None;
+        }
+        self.overdue = u32::try_from(alone.attempt).ok();
+        Some(Ok(self.start(other, self.why(other))))
+    }
+
+    /// Why an attempt is made there that is no hedge.
+    fn why(&self, place: u8) -> Why {
+        match self.places.was_asked(place) {
+            true => Why::Retry,
+            false => Why::Fallback,
+        }
+    }
+
+    /// Whether another attempt may follow one that failed.
+    fn has_tries(&self) -> bool {
+        self.tries() < self.rules.attempts as usize
     }
 
     fn start(&mut self, place: u8, why: Why) -> Step {

@@ -88,10 +88,27 @@ pub struct Turned {
 pub enum Why {
     /// Too many wait already.
     Full,
+    /// It waited, and had to leave its place to one that goes before it.
+    Displaced,
     /// Its turn would come too late for it to be done in time.
     Hopeless,
     /// Its deadline passed while it waited.
     Late,
+}
+
+impl Why {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Displaced, Self::Hopeless, Self::Late];
+
+    /// The word for it in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Displaced => "displaced",
+            Self::Hopeless => "hopeless",
+            Self::Late => "late",
+        }
+    }
 }
 
 /// A place in the queue.
@@ -227,7 +244,7 @@ impl<T> Queue<T> {
             who,
         };
         self.line(ask.priority).push_back(waiter);
-        let displaced = displaced.map(|left| (left.who, turned(Why::Full)));
+        let displaced = displaced.map(|left| (left.who, turned(Why::Displaced)));
         Ok(Joined { ticket, displaced })
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::harness::dialects::DOORS;
 
-fn too_long(door: Door) -> Script {
+pub(super) fn too_long(door: Door) -> Script {
     refuses_with(
         400,
         &[],
@@ -96,7 +96,7 @@ fn a_plain_call_goes_on_in_another_dialect() {
     }
 }
 
-const EMPTY: &str = r#"{"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
+pub(super) const EMPTY: &str = r#"{"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
 
 /// Several keys of one provider are targets of their own.
 #[test]

@@ -122,6 +122,8 @@ fn what_is_no_hedge_is_refused_in_the_callers_words() {
 fn side_effects_are_not_doubled() {
     let bodies = [
         ("/v1/responses", r#"{"model":"m","input":"x","store":true}"#),
+        // Which is what no word about it means.
+        ("/v1/responses", r#"{"model":"m","input":"x"}"#),
         (
             "/v1/responses",
             r#"{"model":"m","input":"x","store":false,"background":true}"#,

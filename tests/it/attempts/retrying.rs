@@ -244,22 +244,197 @@ fn retries_are_a_share_of_the_traffic() {
     assert_eq!(status(&gateway, 0)["budgets"]["retries_left"], 0);
 }
 
-/// What may have been done is not done again; what surely was not, is.
+/// What acts at the provider's is not done again where it may have been done; what
+/// only leaves its answer there is asked for again, as SDKs would.
 #[test]
-fn side_effects_are_not_repeated() {
-    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"store":true}"#;
-    for (what, script, calls) in [
-        ("a reset", vec![Step::Reset], 1),
-        ("500", refuses(500, &[]), 1),
-        ("503", refuses(503, &[]), 2),
-        ("429", refuses(429, &[]), 2),
+fn what_a_call_does_at_its_provider_decides_whether_it_is_made_again() {
+    let (chat, responses) = (Door::Chat.path(), "/v1/responses");
+    let said = r#""messages":[{"role":"user","content":"x"}]"#;
+    let acts = [
+        (
+            responses,
+            r#"{"model":"m","input":"x","background":true}"#.to_owned(),
+        ),
+        (
+            responses,
+            r#"{"model":"m","input":"x","store":false,"tools":[{"type":"mcp"}]}"#.to_owned(),
+        ),
+    ];
+    let leaves = [
+        (chat, format!(r#"{{"model":"m",{said},"store":true}}"#)),
+        (responses, r#"{"model":"m","input":"x"}"#.to_owned()),
+        (
+            responses,
+            r#"{"model":"m","input":"x","tools":[{"type":"web_search"}]}"#.to_owned(),
+        ),
+    ];
+    // A reset, or a status.
+    for (status, calls) in [
+        (None, 1),
+        (Some(500), 1),
+        (Some(504), 1),
+        (Some(503), 2),
+        (Some(429), 2),
+        (Some(529), 2),
     ] {
-        let a = Upstream::new([script]);
-        let b = Upstream::new([good(Door::Chat, false)]);
-        let gateway = gateway(Door::Chat, &[&a, &b], "", TWICE);
-        let reply = gateway.post(Door::Chat.path(), body);
-        assert_eq!(a.seen().len() + b.seen().len(), calls, "{what}");
-        assert_eq!(reply.status == 200, calls == 2, "{what}: {}", reply.text());
+        let acts = acts.iter().map(|call| (call, calls));
+        for ((path, body), calls) in acts.chain(leaves.iter().map(|call| (call, 2))) {
+            let script = match status {
+                None => vec![Step::Reset],
+                Some(status) => refuses(status, &[]),
+            };
+            let a = Upstream::new([script]);
+            let b = Upstream::new([good(Door::Chat, false)]);
+            let gateway = gateway(Door::Chat, &[&a, &b], "", TWICE);
+            let reply = gateway.post(path, body);
+            let shown = format!("{status:?}: {body}: {}", reply.text());
+            assert_eq!(a.seen().len() + b.seen().len(), calls, "{shown}");
+            assert_eq!(reply.status == 200, calls == 2, "{shown}");
+        }
+    }
+}
+
+/// A call that says nothing while another target is there costs no more than half
+/// of its time, and the silent one is known for it.
+#[test]
+fn a_whole_answer_that_does_not_come_is_asked_for_beside_it() {
+    for door in DOORS {
+        let gone: Vec<_> = (0..6).map(|_| Signal::default()).collect();
+        let a = Upstream::new(gone.iter().map(silent));
+        let b = Upstream::new((0..7).map(|_| good(door, false)));
+        let gateway = gateway(door, &[&a, &b], "", TWICE);
+        let headers = [("x-nowait-timeout", "1s")];
+        for gone in &gone[..5] {
+            let began = Instant::now();
+            let reply = gateway.call(call(door, false, &headers));
+            assert_good(door, false, &reply, "2");
+            assert!(began.elapsed() >= Duration::from_millis(500));
+            assert!(has_phase(&reply, "retry"), "{:?}", reply.head);
+            gone.wait("the silent one is closed");
+        }
+        assert_eq!(status(&gateway, 0)["targets"][0]["health"], "out");
+        let reply = gateway.call(call(door, false, &headers));
+        assert_good(door, false, &reply, "1");
+        assert_eq!(a.seen().len(), 5, "it is left alone");
+    }
+}
+
+/// Nobody hangs for minutes on a `Retry-After`, however much time there is.
+#[test]
+fn a_long_pause_is_the_callers_to_keep() {
+    for after in ["100", "500"] {
+        let a = Upstream::new([refuses(429, &[("retry-after", after)])]);
+        let gateway = gateway(Door::Chat, &[&a], "", "[retry]\nattempts = 3\n");
+        let reply = gateway.call(call(Door::Chat, false, &[("x-nowait-timeout", "10m")]));
+        assert_eq!(reply.status, 429);
+        assert_eq!(reply.head.get("retry-after"), Some(after));
+        assert_eq!(reply.head.get("x-should-retry"), None);
+        assert_calls(&reply, "1");
+    }
+}
+
+/// What a caller and the log are told of attempts, in one table.
+#[test]
+fn what_was_done_is_told_and_nothing_else() {
+    struct Row {
+        what: &'static str,
+        scripts: [Vec<Script>; 2],
+        said: &'static [(&'static str, &'static str)],
+        status: u16,
+        calls: u64,
+        is_spent: bool,
+        after: Option<&'static str>,
+        phases: &'static [&'static str],
+    }
+    let fine = || good(Door::Chat, false);
+    let slow = || vec![Step::Gone(Signal::default())];
+    let row = |what, a: Vec<Script>, b: Vec<Script>, status, calls| Row {
+        what,
+        scripts: [a, b],
+        said: &[],
+        status,
+        calls,
+        is_spent: false,
+        after: None,
+        phases: &[],
+    };
+    let wait = |status, after| refuses(status, &[("retry-after", after)]);
+    let rows = [
+        row("an answer", vec![fine()], vec![], 200, 1),
+        Row {
+            phases: &["retry"],
+            ..row("a fallback", vec![wait(503, "9")], vec![fine()], 200, 2)
+        },
+        Row {
+            phases: &["retry"],
+            after: Some("7"),
+            is_spent: true,
+            ..row(
+                "two refusals",
+                vec![wait(503, "9")],
+                vec![wait(429, "7")],
+                429,
+                2,
+            )
+        },
+        Row {
+            phases: &["retry"],
+            is_spent: true,
+            ..row(
+                "two resets",
+                vec![vec![Step::Reset]],
+                vec![vec![Step::Reset]],
+                502,
+                2,
+            )
+        },
+        Row {
+            said: &[("x-nowait-retries", "0")],
+            after: Some("9"),
+            ..row("none wanted", vec![wait(503, "9")], vec![], 503, 1)
+        },
+        row(
+            "the caller's mistake",
+            vec![refuses(400, &[])],
+            vec![],
+            400,
+            1,
+        ),
+        row("a wrong key", vec![refuses(401, &[])], vec![], 401, 1),
+        Row {
+            said: &[("x-nowait-hedge", "30ms")],
+            phases: &["hedge"],
+            ..row("a straggler", vec![slow()], vec![fine()], 200, 2)
+        },
+        Row {
+            said: &[("x-nowait-hedge", "30ms"), ("x-nowait-timeout", "200ms")],
+            phases: &["hedge"],
+            ..row("two stragglers", vec![slow()], vec![slow()], 504, 2)
+        },
+    ];
+    for row in rows {
+        let [a, b] = row.scripts.map(Upstream::new);
+        let gateway = gateway(
+            Door::Chat,
+            &[&a, &b],
+            "",
+            &format!("{TWICE}[hedge]\nbudget = 1.0\n"),
+        );
+        let reply = gateway.call(call(Door::Chat, false, row.said));
+        let shown = format!("{}: {} {:?}", row.what, reply.text(), reply.head);
+        assert_eq!(reply.status, row.status, "{shown}");
+        assert_calls(&reply, &row.calls.to_string());
+        let spent = row.is_spent.then_some("false");
+        assert_eq!(reply.head.get("x-should-retry"), spent, "{shown}");
+        assert_eq!(reply.head.get("retry-after"), row.after, "{shown}");
+        let line = gateway.line_of(&reply);
+        assert_eq!(line["attempts"], row.calls, "{shown}: {line}");
+        for phase in ["retry", "hedge"] {
+            let is_told = row.phases.contains(&phase);
+            assert_eq!(has_phase(&reply, phase), is_told, "{phase}: {shown}");
+            let field = format!("{phase}_ms");
+            assert_eq!(line[field].is_number(), is_told, "{phase}: {line}");
+        }
     }
 }
 

@@ -23,9 +23,8 @@ content, `@6` after some.
 - `as it came`: compressed by the provider, which nobody asked for, and passed on with the header that says so.
 
 What fails after two calls carries `x-should-retry: false`. An item of `/generate/batch` says nothing of
-the calls it took. Calls with effects at their provider (`store`, which `/v1/responses` does unless told
-otherwise; `background`; tools that it runs itself) are made twice only where the first surely had none:
-not connected, 429, 503, 529. Those here have none.
+the calls it took. None of these calls does anything at its provider but answer; `docs/attempts.md` says
+which others are made again, and after what.
 ";
 
 /// Compares the page with what it should be, or writes it.

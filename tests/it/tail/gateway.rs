@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nowait::config::Hedge;
+use nowait::dialect::sharing::Effect;
 use nowait::gateway::attempt::budget::{Budgets, HedgeBudget, RetryBudget};
 use nowait::gateway::attempt::hedge::{Hedging, Reason, Signs};
 use nowait::gateway::attempt::policy::Fallbacks;
-use nowait::gateway::attempt::race::{Readiness, Rules, World};
+use nowait::gateway::attempt::race::{Readiness, Rules, Withheld, World};
 use nowait::upstream::balance::{self, Ask, Weighted};
 use nowait::upstream::health::State;
 use nowait::upstream::standing::{Pending, Span, Standing, View};
@@ -86,7 +87,7 @@ impl<'a> Gateway<'a> {
             hedging: self.hedging,
             fallback_on: Fallbacks::default(),
             deadline: Some(deadline),
-            may_repeat: true,
+            patience: None,
         }
     }
 
@@ -122,6 +123,10 @@ pub(crate) struct Sight<'a, 'b> {
 }
 
 impl World for Sight<'_, '_> {
+    fn effect(&mut self) -> Effect {
+        Effect::Nothing
+    }
+
     fn readiness(&mut self, place: usize, now: Instant) -> Readiness {
         let view = self.gateway.view(self.ranking[place], now);
         match view.state {
@@ -142,9 +147,6 @@ impl World for Sight<'_, '_> {
     }
 
     fn pay_hedge(&mut self, late: usize, other: usize, now: Instant) -> Result<(), Reason> {
-        if let Some(alone) = &mut self.alone {
-            alone.late(now);
-        }
         let [late, other] = [late, other].map(|place| self.ranking[place]);
         let [view, there] = [late, other].map(|target| self.gateway.view(target, now));
         let door = self.gateway.targets[other].door.as_ref();
@@ -160,6 +162,14 @@ impl World for Sight<'_, '_> {
         let paid = self.gateway.targets[late].budgets.hedge.withdraw();
         paid.then_some(()).ok_or(Reason::NoBudget)
     }
+
+    fn late(&mut self, _: usize, now: Instant) {
+        if let Some(alone) = &mut self.alone {
+            alone.late(now);
+        }
+    }
+
+    fn withheld(&mut self, _: usize, _: Withheld) {}
 }
 
 fn balance_of(word: &str, weights: &[f64]) -> balance::Policy {

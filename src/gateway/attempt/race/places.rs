@@ -121,6 +121,11 @@ impl Places {
         new.chain(same).find(|place| may_help(*place))
     }
 
+    /// Whether any may still be asked, now or later.
+    pub(super) fn has_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
     fn open(&self) -> impl Iterator<Item = u8> {
         let ruled_out = self.ruled_out;
         (0..self.count).filter(move |place| ruled_out & (1 << place) == 0)

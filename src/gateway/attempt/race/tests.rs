@@ -50,6 +50,8 @@ enum Want {
 struct Scripted {
     targets: Vec<Readiness>,
     p95: Option<Duration>,
+    p99: Option<Duration>,
+    effect: Effect,
     /// Of the places for which it is known.
     medians: Vec<Duration>,
     /// Retries left in every budget.
@@ -59,16 +61,28 @@ struct Scripted {
     paid: Vec<usize>,
     /// Pairs that paid for a hedge.
     hedged: Vec<(usize, usize)>,
+    /// Places where an attempt was late.
+    late: Vec<usize>,
+    /// Extra calls that were not made.
+    withheld: Vec<(usize, Withheld)>,
 }
 
 impl World for Scripted {
+    fn effect(&mut self) -> Effect {
+        self.effect
+    }
+
     fn readiness(&mut self, place: usize, _: Instant) -> Readiness {
         self.targets[place]
     }
 
     fn quantile(&mut self, place: usize, share: f64, _: Instant) -> Option<Duration> {
         let median = self.medians.get(place).copied();
-        if share == 0.5 { median } else { self.p95 }
+        match share {
+            0.5 => median,
+            0.99 => self.p99,
+            _ => self.p95,
+        }
     }
 
     fn pay_retry(&mut self, failed: usize, _: Instant) -> bool {
@@ -79,6 +93,14 @@ impl World for Scripted {
     fn pay_hedge(&mut self, late: usize, other: usize, _: Instant) -> Result<(), Reason> {
         self.hedged.push((late, other));
         self.objection.map_or(Ok(()), Err)
+    }
+
+    fn late(&mut self, place: usize, _: Instant) {
+        self.late.push(place);
+    }
+
+    fn withheld(&mut self, place: usize, what: Withheld) {
+        self.withheld.push((place, what));
     }
 }
 
@@ -94,7 +116,7 @@ fn rules(zero: Instant) -> Rules {
         },
         fallback_on: Fallbacks::default(),
         deadline: Some(zero + ms(DEADLINE)),
-        may_repeat: true,
+        patience: None,
     }
 }
 
@@ -119,11 +141,15 @@ impl Path {
             world: Scripted {
                 targets: vec![Ready; targets],
                 p95: Some(ms(100)),
+                p99: None,
+                effect: Effect::Nothing,
                 medians: Vec::new(),
                 retries: 9,
                 objection: None,
                 paid: Vec::new(),
                 hedged: Vec::new(),
+                late: Vec::new(),
+                withheld: Vec::new(),
             },
         }
     }
@@ -157,10 +183,13 @@ impl Path {
             match *happens {
                 Asked => {}
                 Sent(attempt) => race.sent(attempt, now),
-                Fails(attempt, kind) => race.failed(attempt, &Failure::new(kind), now, &mut rng),
+                Fails(attempt, kind) => {
+                    let failure = Failure::new(kind);
+                    race.failed(attempt, &failure, self.world.effect, now, &mut rng);
+                }
                 Pauses(attempt, status, wait) => {
                     let failure = Failure::new(Status(status)).pause(Some(ms(wait)));
-                    race.failed(attempt, &failure, now, &mut rng);
+                    race.failed(attempt, &failure, self.world.effect, now, &mut rng);
                 }
                 Is(place, readiness) => self.world.targets[place] = readiness,
                 Wins(attempt) => lost = Some(race.won(attempt, now)),
@@ -225,7 +254,7 @@ fn a_call_that_succeeds_is_one_call_and_allocates_nothing() {
     assert_eq!(race.not_hedged(), Some(Reason::Off));
     assert_eq!((world.paid.len(), world.hedged.len()), (0, 0));
     assert_eq!(race.places.allocated(), 0);
-    assert!(size_of::<Race>() <= 288, "{} bytes", size_of::<Race>());
+    assert!(size_of::<Race>() <= 320, "{} bytes", size_of::<Race>());
 }
 
 #[test]
@@ -307,16 +336,28 @@ fn a_hedge_does_not_go_where_it_would_come_too_late() {
 fn what_speaks_against_a_hedge_is_said() {
     use config::Hedge;
     let off = |path: Path| path.rules(|rules| rules.hedging.when = Hedge::Off);
-    let effects = |path: Path| path.rules(|rules| rules.may_repeat = false);
     let cold = |path: Path| path.world(|world| world.p95 = None);
     for (path, reason) in [
         (off(Path::over(2)), Reason::Off),
-        (effects(Path::over(2)), Reason::SideEffects),
-        (effects(off(Path::over(2))), Reason::Off),
         (cold(Path::over(2)), Reason::NoStatistics),
     ] {
         let script = after(&BEGUN, &[(5_000, Asked, Rest)]);
-        assert_eq!(path.plays(&script).0.not_hedged(), Some(reason));
+        let (race, world) = path.plays(&script);
+        assert_eq!(race.not_hedged(), Some(reason));
+        let said = (reason != Reason::Off).then_some((0, Withheld::Hedge(reason)));
+        assert_eq!(world.withheld, said.into_iter().collect::<Vec<_>>());
+    }
+    for effect in [Effect::Trace, Effect::Act] {
+        let path = Path::over(2).world(|world| world.effect = effect);
+        let (race, world) = path.plays(&[
+            (0, Asked, Begin(0, 0, First)),
+            (0, Sent(0), Until(100)),
+            (100, Asked, Rest),
+        ]);
+        assert_eq!(race.not_hedged(), Some(Reason::SideEffects));
+        let said = Withheld::Hedge(Reason::SideEffects);
+        assert_eq!(world.withheld, [(0, said)]);
+        assert_eq!(world.late, [0], "late it is all the same");
     }
     for reason in [Reason::NoBudget, Reason::SlowAsAWhole, Reason::NearLimit] {
         let path = Path::over(2).world(|world| world.objection = Some(reason));
@@ -328,6 +369,7 @@ fn what_speaks_against_a_hedge_is_said() {
         ]);
         assert_eq!(race.not_hedged(), Some(reason));
         assert_eq!(world.hedged.len(), 1, "it asks once, not until it gets one");
+        assert_eq!(world.withheld, [(0, Withheld::Hedge(reason))]);
     }
 }
 
@@ -463,6 +505,7 @@ fn a_pause_is_not_waited_for_beyond_the_deadline() {
         "the caller has more time, perhaps"
     );
     assert_eq!(world.paid.len(), 0);
+    assert_eq!(world.withheld, [(0, Withheld::Pause)]);
     short(2).plays(&after(
         &BEGUN,
         &[
@@ -470,13 +513,20 @@ fn a_pause_is_not_waited_for_beyond_the_deadline() {
             (20, Pauses(1, 529, 5_000), Told(1)),
         ],
     ));
-    // Without a deadline it is a minute.
-    let endless = || Path::unhedged(1).rules(|rules| rules.deadline = None);
-    endless().plays(&after(&BEGUN, &[(10, Pauses(0, 429, 60_000), Told(0))]));
-    endless().plays(&after(
-        &BEGUN,
-        &[(10, Pauses(0, 429, 30_000), Within(30_010, 30_510))],
-    ));
+    // Nor for more than a minute, whatever time the call has.
+    for deadline in [None, Some(600_000)] {
+        let patient = || {
+            let path = Path::unhedged(1);
+            let deadline = deadline.map(|at| path.zero + ms(at));
+            path.rules(|rules| rules.deadline = deadline)
+        };
+        let (race, _) = patient().plays(&after(&BEGUN, &[(10, Pauses(0, 429, 60_000), Told(0))]));
+        assert!(!race.has_spent_retries());
+        patient().plays(&after(
+            &BEGUN,
+            &[(10, Pauses(0, 429, 30_000), Within(30_010, 30_510))],
+        ));
+    }
 }
 
 #[test]
@@ -505,7 +555,13 @@ fn a_back_off_grows_with_the_failures_of_its_target() {
                     now = until.expect("a time, as nothing runs");
                 }
                 failed = now;
-                race.failed(attempt, &Failure::new(Status(503)), now, &mut rng);
+                race.failed(
+                    attempt,
+                    &Failure::new(Status(503)),
+                    Effect::Nothing,
+                    now,
+                    &mut rng,
+                );
             }
             match race.next(now, &mut world) {
                 Step::Wait(Some(until)) => until - failed,
@@ -607,6 +663,7 @@ fn a_retry_is_paid_for_before_the_pause() {
     ));
     assert_eq!((race.calls(), world.paid.len()), (1, 1));
     assert!(race.has_spent_retries(), "the traffic has");
+    assert_eq!(world.withheld, [(0, Withheld::Budget)]);
     let (_, world) = poor(1).plays(&after(
         &BEGUN,
         &[
@@ -731,19 +788,107 @@ fn a_call_with_side_effects_is_repeated_only_if_it_had_none() {
         (FailureKind::Reset, false),
         (FirstToken, false),
         (FailureKind::Broken, false),
-        (ContextLength, false),
+        (FailureKind::ContentPolicy, false),
+        (ContextLength, true),
+        (Status(400), false),
     ] {
         let want = if is_repeated {
             Begin(1, 1, Fallback)
         } else {
             Told(0)
         };
-        let path = Path::over(2).rules(|rules| {
-            rules.may_repeat = false;
+        let path = Path::unhedged(2).with(|rules, world| {
+            world.effect = Effect::Act;
             rules.fallback_on = rules.fallback_on.on(ContextLength);
         });
         path.plays(&after(&BEGUN, &[(2_000, Fails(0, kind), want)]));
     }
+}
+
+/// A call of 60 s answered in one piece, where a first token may take 10 s.
+fn in_one_piece(targets: usize) -> Path {
+    Path::unhedged(targets).rules(|rules| rules.patience = Some(ms(10_000)))
+}
+
+#[test]
+fn an_answer_in_one_piece_that_says_nothing_gets_another_beside_it() {
+    // After three times what nearly all take, and no sooner than a first token
+    // may be late; where that is not known, after half of the time.
+    for (p99, due) in [
+        (Some(1_000), 10_000),
+        (Some(5_000), 15_000),
+        (None, 30_000),
+        (Some(20_000), 60_000),
+    ] {
+        let path = in_one_piece(2).world(|world| world.p99 = p99.map(ms));
+        let begun = [(0, Asked, Begin(0, 0, First)), (0, Sent(0), Until(10_000))];
+        let more = match due {
+            10_000 => vec![(10_000, Asked, Begin(1, 1, Fallback))],
+            DEADLINE => vec![(10_000, Asked, Rest)],
+            _ => vec![
+                (10_000, Asked, Until(due)),
+                (due, Asked, Begin(1, 1, Fallback)),
+            ],
+        };
+        path.plays(&after(&begun, &more));
+    }
+    // A call of less time has half of it.
+    let path = in_one_piece(2);
+    let deadline = path.zero + ms(4_000);
+    path.rules(|rules| rules.deadline = Some(deadline)).plays(&[
+        (0, Asked, Begin(0, 0, First)),
+        (0, Sent(0), Until(2_000)),
+        (2_000, Asked, Begin(1, 1, Fallback)),
+        (4_000, Asked, TimeUp),
+    ]);
+}
+
+/// From when its only attempt was sent to when another is made beside it.
+const DOUBTED: [(u64, Happens, Want); 5] = [
+    (0, Asked, Begin(0, 0, First)),
+    (0, Sent(0), Until(10_000)),
+    (10_000, Asked, Until(30_000)),
+    (30_000, Asked, Begin(1, 1, Fallback)),
+    (30_000, Sent(1), Rest),
+];
+
+#[test]
+fn the_one_that_said_nothing_goes_on_and_may_win() {
+    let (race, world) =
+        in_one_piece(2).plays(&after(&DOUBTED, &[(31_000, Wins(0), Drops(1, 1, 1_000))]));
+    assert_eq!((race.calls(), world.paid), (2, vec![0]));
+    let path = in_one_piece(2);
+    let mut race = Race::new(path.rules, 2);
+    let mut world = path.world;
+    race.next(path.zero, &mut world);
+    race.sent(0, path.zero);
+    race.next(path.zero + ms(30_000), &mut world);
+    let loser = race.won(1, path.zero + ms(31_000));
+    assert!(loser.is_some_and(|loser| loser.is_overdue), "{loser:?}");
+    // The other fails: this one goes on, and gets no third.
+    in_one_piece(3).plays(&after(
+        &DOUBTED,
+        &[
+            (31_000, Fails(1, Connect), Rest),
+            (50_000, Asked, Rest),
+            (50_000, Fails(0, Connect), Begin(2, 2, Fallback)),
+        ],
+    ));
+}
+
+#[test]
+fn nothing_is_made_beside_what_must_not_be_made_twice_or_has_no_more_tries() {
+    let effects = |effect| in_one_piece(2).world(|world| world.effect = effect);
+    let poor = in_one_piece(2).world(|world| world.retries = 0);
+    let alone = in_one_piece(1).world(|world| world.targets = vec![Ejected]);
+    for path in [effects(Effect::Act), effects(Effect::Trace), poor, alone] {
+        path.plays(&after(
+            &DOUBTED[..3],
+            &[(30_000, Asked, Rest), (59_000, Asked, Rest)],
+        ));
+    }
+    let once = in_one_piece(2).rules(|rules| rules.attempts = 1);
+    once.plays(&BEGUN);
 }
 
 #[test]
@@ -758,7 +903,13 @@ fn attempts_bound_what_follows_failures() {
             match race.next(now, &mut world) {
                 Step::Start { attempt, .. } => {
                     begun += 1;
-                    race.failed(attempt, &Failure::new(Connect), now, &mut rng);
+                    race.failed(
+                        attempt,
+                        &Failure::new(Connect),
+                        Effect::Nothing,
+                        now,
+                        &mut rng,
+                    );
                 }
                 Step::Wait(until) => now = until.expect("a time, as nothing runs"),
                 Step::GiveUp(_) => break,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nowait::dialect::sharing::Effect;
 use nowait::gateway::attempt::failure::{Failure, FailureKind};
 use nowait::gateway::attempt::race::Why;
 use nowait::upstream::admission::queue::{Ask, Priority, Ticket};
@@ -117,7 +118,13 @@ impl Run<'_> {
         let failure = Failure::new(FailureKind::Busy);
         let now = self.now();
         let race = &mut self.calls[call].race;
-        race.failed(number, &failure, now, &mut self.gateway.rng);
+        race.failed(
+            number,
+            &failure,
+            Effect::Nothing,
+            now,
+            &mut self.gateway.rng,
+        );
         self.step(call);
     }
 
@@ -300,7 +307,13 @@ impl Run<'_> {
         self.tell(target, at);
         let failure = Failure::new(kind).pause(pause);
         let race = &mut self.calls[call].race;
-        race.failed(number, &failure, now, &mut self.gateway.rng);
+        race.failed(
+            number,
+            &failure,
+            Effect::Nothing,
+            now,
+            &mut self.gateway.rng,
+        );
         self.step(call);
     }
 

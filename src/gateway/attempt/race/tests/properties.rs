@@ -61,6 +61,10 @@ fn kinds() -> impl Strategy<Value = FailureKind> {
     ]
 }
 
+fn effects() -> impl Strategy<Value = Effect> {
+    proptest::sample::select(vec![Effect::Nothing, Effect::Trace, Effect::Act])
+}
+
 fn healths() -> impl Strategy<Value = Health> {
     prop_oneof![
         3 => Just(Health::Well),
@@ -93,6 +97,8 @@ struct Watch {
     running: Vec<(usize, usize)>,
     begun: usize,
     hedge: Option<usize>,
+    /// One that was silent had another beside it.
+    doubted: bool,
     /// Places ruled out.
     barred: Vec<usize>,
     /// Nothing may be begun any more.
@@ -114,6 +120,7 @@ impl Watch {
             running: Vec::new(),
             begun: 0,
             hedge: None,
+            doubted: false,
             barred: Vec::new(),
             is_final: false,
             is_won: false,
@@ -159,17 +166,26 @@ impl Watch {
         assert_eq!(why == First, attempt == 0);
         if why == Why::Hedge {
             assert!(self.hedge.is_none(), "a second hedge");
-            assert!(self.rules.may_repeat);
+            assert_eq!(self.world.effect, Effect::Nothing);
             assert_eq!(self.running.len(), 1);
             assert_eq!(self.world.targets[place], Ready);
             self.hedge = Some(attempt);
         } else {
-            assert!(self.running.is_empty(), "a retry beside one that runs");
+            assert!(
+                self.running.is_empty() || self.may_doubt(),
+                "a retry beside one that runs"
+            );
+            self.doubted |= !self.running.is_empty();
         }
         self.begun += 1;
         let hedges = usize::from(self.hedge.is_some());
         assert!(self.begun <= self.rules.attempts.max(1) as usize + hedges);
         self.running.push((attempt, place));
+    }
+
+    fn may_doubt(&self) -> bool {
+        let can = self.rules.patience.is_some() && self.world.effect == Effect::Nothing;
+        can && self.running.len() == 1 && !self.doubted
     }
 
     fn waits(&mut self, until: Option<Instant>) {
@@ -232,12 +248,18 @@ impl Watch {
 
     fn fails(&mut self, attempt: usize, place: usize, kind: FailureKind, pause: Option<u64>) {
         let failure = Failure::new(kind).pause(pause.map(ms));
-        match verdict(&failure, self.rules.fallback_on, self.rules.may_repeat) {
+        match verdict(&failure, self.rules.fallback_on, self.world.effect) {
             Verdict::Final if self.hedge != Some(attempt) => self.is_final = true,
             Verdict::Final | Verdict::Other => self.barred.push(place),
             Verdict::Elsewhere | Verdict::Patient => {}
         }
-        self.race.failed(attempt, &failure, self.now, &mut self.rng);
+        self.race.failed(
+            attempt,
+            &failure,
+            self.world.effect,
+            self.now,
+            &mut self.rng,
+        );
         self.running.retain(|(other, _)| *other != attempt);
     }
 
@@ -254,7 +276,8 @@ impl Watch {
 proptest! {
     #[test]
     fn no_path_breaks_a_rule_and_each_ends(
-        (attempts, may_repeat, is_bounded, rule) in (0u32..5, any::<bool>(), any::<bool>(), kinds()),
+        (attempts, effect, is_bounded, rule) in (0u32..5, effects(), any::<bool>(), kinds()),
+        (patience, p99) in (proptest::option::of(0u64..9_000), proptest::option::of(0u64..4_000)),
         (p95, retries, objects) in (proptest::option::of(0u64..2_000), 0u32..4, any::<bool>()),
         targets in proptest::collection::vec(healths(), 1..5),
         script in proptest::collection::vec(events(), 0..60),
@@ -263,7 +286,7 @@ proptest! {
         let zero = Instant::now();
         let rules = Rules {
             attempts,
-            may_repeat,
+            patience: patience.map(ms),
             deadline: is_bounded.then(|| zero + ms(15_000)),
             fallback_on: Fallbacks::default().on(rule),
             ..rules(zero)
@@ -271,11 +294,15 @@ proptest! {
         let world = Scripted {
             targets: targets.into_iter().map(|health| health.since(zero)).collect(),
             p95: p95.map(ms),
+            p99: p99.map(ms),
+            effect,
             retries,
             objection: objects.then_some(Reason::NoBudget),
             paid: Vec::new(),
             medians: Vec::new(),
             hedged: Vec::new(),
+            late: Vec::new(),
+            withheld: Vec::new(),
         };
         let mut watch = Watch::new(rules, world, zero, seed);
         watch.ask();
