@@ -20,6 +20,18 @@ pub enum Complaint {
     Status(u16),
 }
 
+impl Complaint {
+    /// The status it has where the head of the answer told none, being that of a
+    /// stream.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::ContextLength | Self::ContentPolicy => 400,
+            Self::Exhausted => 429,
+            Self::Status(status) => status,
+        }
+    }
+}
+
 /// Codes and words of messages, and what they are about. A code is compared
 /// whole, a word (in lower case) is looked for in the message.
 const CODES: &[(&str, Complaint)] = &[

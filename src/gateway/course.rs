@@ -23,6 +23,7 @@ use super::attempt::{Attempt, Bound, Limits, Unanswered};
 use super::commit::{Broken, Told, commit};
 use super::draft::{Draft, Words};
 use super::ledger::Ledger;
+use super::plain;
 use super::plan::{Callee, Candidate, Candidates, Plan, Target};
 use super::{Caller, Gateway};
 use crate::config::Hedge;
@@ -210,7 +211,11 @@ impl Course {
                     ..asked
                 };
                 let is_last = self.attempts <= 1 && self.hedging.when == Hedge::Off;
-                commit(asked, is_last, &mut books).await
+                let asked = commit(asked, is_last, &mut books).await;
+                match self.draft.is_read() {
+                    true => asked.and_then(plain::readable),
+                    false => asked,
+                }
             }
             Err(unanswered) => Err(unanswered.into()),
         };

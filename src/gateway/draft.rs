@@ -146,6 +146,11 @@ impl Draft {
         }
     }
 
+    /// Whether its answer is read here, and not passed on in its own words.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.words, Words::Prompt { .. })
+    }
+
     /// What the provider does for it beside answering.
     pub(super) fn effect(&self, candidate: &Candidate) -> Effect {
         match &self.words {

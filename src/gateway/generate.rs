@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -21,7 +20,7 @@ use super::endpoint::{Flavour, percent_decode};
 use super::headers;
 use super::intake::Patience;
 use super::ledger::Ledger;
-use super::plain::{Names, Plain, Shape, Told};
+use super::plain::{Names, Plain, Refused, Shape, Told, undecodable};
 use super::plan::Target;
 use super::relay::Form;
 use super::reply::{Answered, Body};
@@ -30,7 +29,7 @@ use super::terms::Asking;
 use super::{Asked, Caller, Gateway};
 use crate::cache::Form as Kept;
 use crate::dialect::Format;
-use crate::dialect::generate::{Prompt, Style, decode, encode, refusal};
+use crate::dialect::generate::{Prompt, Refusal, Style, decode, encode, refusal};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 
@@ -374,14 +373,21 @@ async fn streamed(
 ) -> Result<Answered, Error> {
     if Coding::of(&asked.fields)? != Coding::Identity {
         return Err(undecodable(
-            target,
+            &target.callee.provider.name,
             "a compressed stream came where none was asked for",
         ));
     }
     let mut fields = passed_on(&asked.fields);
     let plain = Plain::new(format, shape, names(target, ledger));
     let mut relay = asked.relay(Form::Plain(plain), caller.takes_trailers);
-    relay.begin(&mut ledger.attempt).await?;
+    let begun = relay.begin(&mut ledger.attempt).await;
+    if let Some((said, status)) = relay
+        .refusal()
+        .filter(|_| ledger.attempt.first_content.is_none())
+    {
+        return problem(said, *status, &fields, target, ledger);
+    }
+    begun?;
     let content_type = match shape {
         Shape::Text => "text/plain; charset=utf-8",
         Shape::Events | Shape::Whole => "text/event-stream",
@@ -404,7 +410,10 @@ async fn whole(
 ) -> Result<Answered, Error> {
     let theirs = passed_on(&asked.fields);
     let body = body(asked, target, ledger).await?;
-    let answer = decode(format, &body).map_err(|fault| undecodable(target, &fault.to_string()))?;
+    let answer = decode(format, &body).map_err(|fault| {
+        let name = &target.callee.provider.name;
+        undecodable(name, &fault.to_string())
+    })?;
     ledger.attempt.usage = answer.usage;
     ledger.attempt.finish = answer.finish;
     let names = names(target, ledger);
@@ -423,10 +432,11 @@ async fn body(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Byte
     let coding = Coding::of(&asked.fields)?;
     let mut relay = asked.relay(Form::Raw, false);
     let body = relay.collect(WHOLE_MAX, &mut ledger.attempt).await?;
-    let body = body.ok_or_else(|| undecodable(target, "it is larger than 32 MiB"))?;
+    let name = &target.callee.provider.name;
+    let body = body.ok_or_else(|| undecodable(name, "it is larger than 32 MiB"))?;
     coding
         .decode(body, WHOLE_MAX)
-        .map_err(|fault| undecodable(target, &fault.to_string()))
+        .map_err(|fault| undecodable(name, &fault.to_string()))
 }
 
 /// The largest answer the plain endpoint holds.
@@ -461,46 +471,24 @@ async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<A
     let status = asked.status;
     let theirs = passed_on(&asked.fields);
     let said = refusal(&body(asked, target, ledger).await?);
+    problem(&said, status, &theirs, target, ledger)
+}
+
+/// What a provider has said in place of an answer, as a problem.
+fn problem(
+    said: &Refusal,
+    status: StatusCode,
+    theirs: &Fields,
+    target: &Target,
+    ledger: &Ledger,
+) -> Result<Answered, Error> {
     let name = &target.callee.provider.name;
-    let problem = Refused {
-        kind: "about:blank",
-        title: status
-            .canonical_reason()
-            .unwrap_or("refused by the provider"),
-        status: status.as_u16(),
-        detail: format!("{name} refused the call: {}", said.message),
-        code: said.code.as_deref().unwrap_or("upstream_error"),
-        provider: name,
-        request_id: &ledger.request_id,
-    };
+    let detail = format!("{name} refused the call: {}", said.message);
+    let problem = Refused::of(said, status, detail, name, &ledger.request_id);
     let problem = serde_json::to_vec(&problem).map_err(|fault| {
         Error::new(Kind::Internal, "the refusal could not be written").because(fault)
     })?;
     let mut answered = Answered::whole(status, "application/problem+json", problem);
-    answered.fields.extend(&theirs, |_| true);
+    answered.fields.extend(theirs, |_| true);
     Ok(answered)
-}
-
-/// A problem (RFC 9457) of a provider's making, its fields in the order of
-/// nowait's own.
-#[derive(Serialize)]
-struct Refused<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    code: &'a str,
-    provider: &'a str,
-    request_id: &'a str,
-}
-
-fn undecodable(target: &Target, fault: &str) -> Error {
-    Error::new(
-        Kind::UpstreamProtocol,
-        format!(
-            "the answer of {} is not in its format: {fault}",
-            target.callee.provider.name
-        ),
-    )
 }

@@ -4,11 +4,16 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use super::asked::{Asked, Source};
+use super::attempt::failure::FailureKind;
+use super::commit::{Broken, Told as Said};
+use super::encoding::Coding;
 use crate::dialect::error::problem_event;
-use crate::dialect::generate::{Answer, Event, StreamDecoder};
+use crate::dialect::generate::{Answer, Event, Refusal, StreamDecoder, decode};
 use crate::dialect::{Ending, ErrorView, Format, Usage, Watch};
 use crate::error::{Error, Kind};
 use crate::sse::{self, Framer};
@@ -39,25 +44,48 @@ pub struct Names {
 
 /// A stream on its way through the plain endpoint.
 pub struct Plain {
-    shape: Shape,
-    names: Names,
     framer: Framer,
     decoder: StreamDecoder,
+    writer: Writer,
+}
+
+/// The caller's side of it.
+struct Writer {
+    shape: Shape,
+    names: Names,
+    /// Some text has come.
+    has_said: bool,
+    /// What the provider said in place of the rest, and the status of that.
+    refusal: Option<(Refusal, StatusCode)>,
 }
 
 impl Plain {
     /// At the start of a stream in `format`.
     pub fn new(format: Format, shape: Shape, names: Names) -> Self {
         Self {
-            shape,
-            names,
             framer: Framer::default(),
             decoder: StreamDecoder::new(format),
+            writer: Writer {
+                shape,
+                names,
+                has_said: false,
+                refusal: None,
+            },
         }
     }
 
-    /// Takes a chunk and makes ready what it says, which is all content. What
-    /// comes before a failure in the same chunk is made ready all the same.
+    /// Whether some text has come.
+    pub fn has_said(&self) -> bool {
+        self.writer.has_said
+    }
+
+    /// What the provider said in place of the rest, if it gave up.
+    pub fn refusal(&self) -> Option<&(Refusal, StatusCode)> {
+        self.writer.refusal.as_ref()
+    }
+
+    /// Takes a chunk and makes ready what it says. What comes before a failure in
+    /// the same chunk is made ready all the same.
     pub fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> Result<(), Error> {
         self.framer.push(chunk);
         let mut out = Vec::new();
@@ -71,14 +99,14 @@ impl Plain {
     fn decode(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         while let Some(run) = self.framer.next_run() {
             if run.is_part() {
-                return Err(self.refused("an event of over 1 MiB, which /generate does not take"));
+                return Err(unfit(&self.writer.names.provider, PART));
             }
             for frame in run.frames() {
                 let event = self.decoder.push(frame);
                 if event.is_none() && is_junk(frame) {
-                    return Err(self.refused("an event that is not JSON"));
+                    return Err(unfit(&self.writer.names.provider, JUNK));
                 }
-                write(self.shape, event, out).map_err(|said| refusal(&self.names, &said))?;
+                self.writer.write(event, out)?;
             }
         }
         Ok(())
@@ -90,16 +118,16 @@ impl Plain {
         let rest = self.framer.rest();
         let mut out = Vec::new();
         if !rest.is_empty() {
-            write(self.shape, self.decoder.push(&rest), &mut out)
-                .map_err(|said| refusal(&self.names, &said))?;
+            let event = self.decoder.push(&rest);
+            self.writer.write(event, &mut out)?;
         }
         if self.decoder.watch().ending() == Ending::Open {
             return Ok(false);
         }
-        if self.shape == Shape::Events {
+        if self.writer.shape == Shape::Events && self.writer.refusal.is_none() {
             let answer = self.decoder.clone().answer();
-            let done =
-                serde_json::to_vec(&Told::of(None, &answer, &self.names)).unwrap_or_default();
+            let done = serde_json::to_vec(&Told::of(None, &answer, &self.writer.names))
+                .unwrap_or_default();
             sse::write_event(&mut out, Some("done"), &done);
         }
         if !out.is_empty() {
@@ -110,36 +138,110 @@ impl Plain {
 
     /// Tells of a stream that broke off. Bare text has no words for it.
     pub fn tell(&self, view: &ErrorView<'_>) -> Option<Bytes> {
-        (self.shape == Shape::Events).then(|| problem_event(view))
+        (self.writer.shape == Shape::Events).then(|| problem_event(view))
     }
 
     /// What has been seen of the stream.
     pub fn watch(&self) -> &Watch {
         self.decoder.watch()
     }
-
-    fn refused(&self, what: &str) -> Error {
-        Error::new(
-            Kind::UpstreamProtocol,
-            format!("{}: the stream carried {what}", self.names.provider),
-        )
-    }
 }
 
-fn write(shape: Shape, event: Option<Event>, out: &mut Vec<u8>) -> Result<(), String> {
-    match event {
-        Some(Event::Delta(text)) => {
-            if shape == Shape::Text {
-                out.extend_from_slice(text.as_bytes());
-            } else {
+impl Writer {
+    /// Writes what an event says. After the provider's last word there is nothing.
+    fn write(&mut self, event: Option<Event>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.has_said |= matches!(event, Some(Event::Delta(_)));
+        match (event, self.shape) {
+            (Some(_), _) if self.refusal.is_some() => {}
+            (Some(Event::Delta(text)), Shape::Text) => out.extend_from_slice(text.as_bytes()),
+            (Some(Event::Delta(text)), Shape::Events | Shape::Whole) => {
                 let delta = serde_json::to_vec(&Delta { delta: &text }).unwrap_or_default();
                 sse::write_event(out, None, &delta);
             }
-            Ok(())
+            (Some(Event::Failed(said, status)), shape) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+                let provider = &self.names.provider;
+                let detail = format!("{provider} gave up: {}", said.message);
+                if shape == Shape::Text {
+                    // Bare text has no words for it.
+                    self.refusal = Some((said, status));
+                    return Err(Error::new(Kind::UpstreamProtocol, detail));
+                }
+                let problem = Refused::of(&said, status, detail, provider, &self.names.request_id);
+                let problem = serde_json::to_vec(&problem).unwrap_or_default();
+                sse::write_event(out, Some("error"), &problem);
+                self.refusal = Some((said, status));
+            }
+            (Some(Event::End) | None, _) => {}
         }
-        Some(Event::Failed(refusal)) => Err(refusal.message),
-        Some(Event::End) | None => Ok(()),
+        Ok(())
     }
+}
+
+/// What a stream may carry that this endpoint can't take.
+const PART: &str = "an event of over 1 MiB, which /generate does not take";
+const JUNK: &str = "an event that is not JSON";
+
+fn unfit(provider: &str, what: &str) -> Error {
+    let message = format!("{provider}: the stream carried {what}");
+    Error::new(Kind::UpstreamProtocol, message)
+}
+
+/// An answer that has come as far as its commit point, if this endpoint can read
+/// what is there of it: else another attempt may bring one that it can.
+pub(super) fn readable(asked: Asked) -> Result<Asked, Broken> {
+    let provider = &asked.callee.provider.name;
+    let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
+    let error = match &asked.body {
+        _ if asked.is_event_stream() && !is_plain => Some(undecodable(
+            provider,
+            "a compressed stream came where none was asked for",
+        )),
+        Source::After(ready, _) if asked.is_event_stream() => {
+            objection(asked.format, ready).map(|what| unfit(provider, what))
+        }
+        Source::Kept(body) if is_plain => decode(asked.format, body)
+            .err()
+            .map(|fault| undecodable(provider, &fault.to_string())),
+        _ => None,
+    };
+    match error {
+        None => Ok(asked),
+        Some(error) => Err(Broken {
+            kind: FailureKind::Protocol,
+            told: Said::Ours(error),
+        }),
+    }
+}
+
+/// What can't be read of the events up to the first content.
+fn objection(format: Format, ready: &VecDeque<Bytes>) -> Option<&'static str> {
+    let (mut framer, mut watch) = (Framer::default(), Watch::new(format));
+    for bytes in ready {
+        framer.push(bytes.clone());
+        while let Some(run) = framer.next_run() {
+            if run.is_part() {
+                return Some(PART);
+            }
+            for frame in run.frames() {
+                if watch.see(frame).content {
+                    return None;
+                }
+                if is_junk(frame) {
+                    return Some(JUNK);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The error of an answer that is not in its provider's format.
+pub(super) fn undecodable(provider: &str, fault: &str) -> Error {
+    Error::new(
+        Kind::UpstreamProtocol,
+        format!("the answer of {provider} is not in its format: {fault}"),
+    )
 }
 
 /// An event whose data can't be read may have been text: to pass over it would
@@ -150,14 +252,41 @@ fn is_junk(frame: &[u8]) -> bool {
     })
 }
 
-fn refusal(names: &Names, said: &str) -> Error {
-    Error::new(
-        Kind::UpstreamProtocol,
-        format!(
-            "{} gave up in the middle of its answer: {said}",
-            names.provider
-        ),
-    )
+/// A problem (RFC 9457) of a provider's making, its fields in the order of
+/// nowait's own.
+#[derive(Serialize)]
+pub(super) struct Refused<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'a str,
+    provider: &'a str,
+    request_id: &'a str,
+}
+
+impl<'a> Refused<'a> {
+    /// What that provider `said`, in the words of `detail`.
+    pub(super) fn of(
+        said: &'a Refusal,
+        status: StatusCode,
+        detail: String,
+        provider: &'a str,
+        request_id: &'a str,
+    ) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status
+                .canonical_reason()
+                .unwrap_or("refused by the provider"),
+            status: status.as_u16(),
+            detail,
+            code: said.code.as_deref().unwrap_or("upstream_error"),
+            provider,
+            request_id,
+        }
+    }
 }
 
 #[derive(Serialize)]

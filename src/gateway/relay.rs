@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::futures::OwnedNotified;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
@@ -24,6 +24,7 @@ use super::attempt::{Attempt, Limits, drained};
 use super::events::Events;
 use super::plain::Plain;
 use super::plan::Callee;
+use crate::dialect::generate::Refusal;
 use crate::dialect::{Ending, ErrorView, Format, Watch, answer, error_event};
 use crate::error::{Error, Kind};
 use crate::upstream::standing::End;
@@ -284,7 +285,8 @@ impl Relay {
             }
             self.broken = ready!(self.poll_upstream(cx, attempt)).err();
             if self.broken.is_some() || self.stage == Stage::Ended {
-                self.discharge(self.broken.is_some());
+                let has_failed = self.broken.is_some() || self.ending() == Some(Ending::Failed);
+                self.discharge(has_failed);
             }
         }
     }
@@ -340,7 +342,7 @@ impl Relay {
             Form::Events(events) => events.take(bytes, &mut self.ready),
             Form::Plain(plain) => {
                 taken = plain.take(bytes, &mut self.ready);
-                !self.ready.is_empty()
+                plain.has_said()
             }
         };
         if content && attempt.first_content.is_none() {
@@ -467,6 +469,15 @@ impl Relay {
     /// How the stream stands; nothing where it isn't watched.
     pub fn ending(&self) -> Option<Ending> {
         self.watch().map(Watch::ending)
+    }
+
+    /// What a provider has said in place of the rest, where that is told in words
+    /// of the plain endpoint's.
+    pub(super) fn refusal(&self) -> Option<&(Refusal, StatusCode)> {
+        match &self.form {
+            Form::Plain(plain) => plain.refusal(),
+            Form::Raw | Form::Long(_) | Form::Events(_) => None,
+        }
     }
 
     fn watch(&self) -> Option<&Watch> {

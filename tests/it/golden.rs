@@ -223,7 +223,7 @@ fn stream(format: Format, bytes: Bytes) -> String {
             None => String::new(),
             Some(Event::Delta(text)) => format!("delta {text:?}"),
             Some(Event::End) => "end".to_owned(),
-            Some(Event::Failed(refusal)) => format!("failed {refusal:?}"),
+            Some(Event::Failed(refusal, _)) => format!("failed {refusal:?}"),
         };
         let start: String = line.chars().take(72).collect();
         writeln!(out, "{start:72} | {:7} | {event}", words(watch.see(frame))).unwrap();

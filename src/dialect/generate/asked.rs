@@ -50,8 +50,8 @@ pub enum Event {
     Delta(String),
     /// The provider's terminal event.
     End,
-    /// The provider gave up.
-    Failed(Refusal),
+    /// The provider gave up, which would have had this status.
+    Failed(Refusal, u16),
 }
 
 /// A provider's own error, whatever its shape was.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Answer, Event, refusal};
 use crate::dialect::answer::{self, Told};
 use crate::dialect::json::{read, text};
-use crate::dialect::{Format, Watch};
+use crate::dialect::{Format, Watch, complaint};
 use crate::sse;
 
 /// An answer that isn't one of its format.
@@ -172,7 +172,8 @@ impl StreamDecoder {
         }
         let data = sse::data(frame)?;
         if seen.error {
-            return Some(Event::Failed(refusal(&data)));
+            let status = complaint(None, &data).status();
+            return Some(Event::Failed(refusal(&data), status));
         }
         if seen.end {
             return Some(Event::End);
@@ -357,7 +358,7 @@ mod tests {
     fn a_provider_that_gives_up_says_why() {
         let mut decoder = StreamDecoder::new(Format::Messages);
         let frame = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
-        let Some(Event::Failed(refusal)) = decoder.push(frame) else {
+        let Some(Event::Failed(refusal, _)) = decoder.push(frame) else {
             panic!("not failed");
         };
         assert_eq!(refusal.message, "Overloaded");

@@ -266,6 +266,7 @@ impl Question {
         let mut head = head.map_err(|broken| failed(broken, ledger))?;
         if matches!(ledger.shared, Shared::Joined) && head.kept.is_none() {
             head = Arc::new(head.for_others());
+            ledger.attempt.race.answered_by = head.attempt.race.answered_by.clone();
         }
         let (mut sent, mut form) = (asked, self.call.wants.form);
         if let Some(kept) = head.kept {

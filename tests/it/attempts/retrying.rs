@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::harness::dialects::DOORS;
+use crate::harness::upstream::{LAST_CHUNK, json_answer};
 
 /// A failure before content, after which another target is asked at once.
 fn failures(door: Door, stream: bool) -> Vec<(&'static str, Script)> {
@@ -34,6 +35,9 @@ fn failures(door: Door, stream: bool) -> Vec<(&'static str, Script)> {
             ))],
         ),
     ];
+    if door == Door::Plain {
+        all.extend(unreadable(stream));
+    }
     if stream {
         all.push(("an error event", error_event(door)));
         all.push((
@@ -54,6 +58,96 @@ fn failures(door: Door, stream: bool) -> Vec<(&'static str, Script)> {
         ));
     }
     all
+}
+
+/// Answers of the provider's protocol that the plain endpoint can't read.
+fn unreadable(stream: bool) -> Vec<(&'static str, Script)> {
+    if !stream {
+        let other = r#"{"object":"list","data":[]}"#;
+        return vec![("no completion", vec![Step::Send(json_answer(200, other))])];
+    }
+    let event = |data: &str| {
+        let mut all = Door::Plain.opening(1);
+        all.extend(chunk(format!("data: {data}\n\n")));
+        all.extend(Door::Plain.closing(1));
+        vec![Step::Send(all)]
+    };
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(2 << 20));
+    let coded = [
+        ("content-type", "text/event-stream"),
+        ("content-encoding", "gzip"),
+    ];
+    vec![
+        ("an event that is not JSON", event("{half")),
+        ("an event of 2 MiB", event(&large)),
+        (
+            "a compressed stream",
+            vec![Step::Send(answer(200, &coded, [31, 139, 8, 0]))],
+        ),
+    ]
+}
+
+/// In a stream of the plain endpoint a provider's error is a problem of its own
+/// status and code: a response of that status, or an event once content has come.
+#[test]
+fn an_error_event_is_told_as_the_providers_own() {
+    for (error, status, code) in [
+        (
+            r#"{"message":"busy","type":"server_error","code":null}"#,
+            500,
+            "server_error",
+        ),
+        (
+            r#"{"message":"busy","type":"tokens","code":"rate_limit_exceeded"}"#,
+            429,
+            "rate_limit_exceeded",
+        ),
+        (
+            r#"{"message":"busy","type":"x","code":"content_filter"}"#,
+            400,
+            "content_filter",
+        ),
+        (r#"{"message":"busy"}"#, 500, "upstream_error"),
+    ] {
+        let fails = |events: usize| {
+            let mut all = Door::Plain.opening(events);
+            all.extend(chunk(format!("data: {{\"error\":{error}}}\n\n")));
+            all.extend_from_slice(LAST_CHUNK);
+            vec![Step::Send(all)]
+        };
+        let check = |body: &Value| {
+            assert_eq!(body["status"], status, "{body}");
+            assert_eq!(body["code"], code, "{body}");
+            assert_eq!(body["provider"], "a", "{body}");
+            let detail = body["detail"].as_str().expect("words");
+            assert!(detail.contains("busy"), "{detail}");
+        };
+        for retries in ["0", "1"] {
+            let a = Upstream::new([fails(1), fails(1)]);
+            let gateway = gateway(Door::Plain, &[&a], "", TWICE);
+            let headers = [("x-nowait-retries", retries), ("x-nowait-timeout", "20s")];
+            let reply = gateway.call(call(Door::Plain, true, &headers));
+            assert_eq!(reply.status, status, "{}", reply.text());
+            assert_eq!(
+                reply.head.get("content-type"),
+                Some("application/problem+json")
+            );
+            check(&reply.json());
+        }
+        let a = Upstream::new([fails(2)]);
+        let gateway = gateway(Door::Plain, &[&a], "", TWICE);
+        let reply = gateway.call(call(Door::Plain, true, &[]));
+        assert_eq!(reply.status, 200);
+        assert_calls(&reply, "1");
+        let text = reply.text();
+        assert!(text.starts_with("data: {\"delta\":\"tide\"}\n\n"), "{text}");
+        assert!(!text.contains("event: done"), "{text}");
+        let (_, last) = text
+            .trim_end()
+            .rsplit_once("event: error\ndata: ")
+            .expect("an error");
+        check(&serde_json::from_str(last).expect("JSON"));
+    }
 }
 
 #[test]

@@ -196,9 +196,13 @@ async fn a_refusal_is_told_with_the_providers_status_and_words() {
 async fn a_stream_that_breaks_off_says_so() {
     let failed =
         "data: {\"error\":{\"message\":\"The server had an error\",\"type\":\"server_error\"}}\n\n";
-    for (more, words) in [
-        (failed, "The server had an error"),
-        ("", "the stream ended before its terminal event"),
+    for (more, code, words) in [
+        (failed, "server_error", "The server had an error"),
+        (
+            "",
+            "upstream_protocol",
+            "the stream ended before its terminal event",
+        ),
     ] {
         let provider = Scripted::start(move |_| {
             let frames = parrot::chat_events("one two three");
@@ -220,7 +224,7 @@ async fn a_stream_that_breaks_off_says_so() {
         );
         let problem = error.strip_prefix("event: error\ndata: ").unwrap();
         let problem: Value = problem.parse().unwrap();
-        assert_eq!(problem["code"], "upstream_protocol");
+        assert_eq!(problem["code"], code);
         assert!(
             problem["detail"].as_str().unwrap().contains(words),
             "{problem}"
