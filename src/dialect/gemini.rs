@@ -15,7 +15,9 @@
 mod ask;
 mod call;
 mod cited;
+pub mod count;
 mod decoder;
+pub mod embed;
 mod encoder;
 mod logprobs;
 mod model;

@@ -12,6 +12,9 @@
 //! arrive) or [`failure`] (an error response). All are pure; a failure of the
 //! gateway's own in the middle of a stream goes out by [`Stream::fail`].
 //!
+//! OpenAI's embeddings and Messages' counts of tokens reach Gemini by [`embed`]
+//! and [`count`], which need no form between.
+//!
 //! # What a format's folder fulfils
 //!
 //! One type that is a [`Codec`], in `dialect/<format>/`: six functions, each in
@@ -64,6 +67,7 @@ mod retell;
 mod stream;
 mod whole;
 
+pub use crate::dialect::gemini::{count, embed};
 pub use crate::dialect::quirks::Quirks;
 pub use stream::Stream;
 #[doc(hidden)]

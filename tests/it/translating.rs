@@ -12,7 +12,7 @@ use nowait::dialect::ir::{
     Answer, Choice, Content, Event, Failure, Finish, Gather, Request, Role, Text, Turn,
 };
 use nowait::dialect::translate::{
-    Exchange, Outgoing, Quirks, Stream, Target, Wire, answer, failure, request,
+    Exchange, Outgoing, Quirks, Stream, Target, Wire, answer, count, embed, failure, request,
 };
 use nowait::dialect::{Ending, Format, fold, ids};
 use nowait::sse::Fields;
@@ -31,11 +31,14 @@ fn recorded_traffic_is_translated_and_read_back() {
     let mut wrong = 0;
     for path in json_files(&root) {
         let record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
         let format = format_of(&record);
         let Some(wire) = wire_of(&record, format) else {
+            if let Some(what) = check_gemini(&name, &record) {
+                *counts.entry(what).or_default() += 1;
+            }
             continue;
         };
-        let name = path.strip_prefix(&root).unwrap().display().to_string();
         let response = &record["response"];
         let status = response["status"].as_u64().unwrap_or(200) as u16;
         let mut count = |what| *counts.entry(what).or_default() += 1;
@@ -67,7 +70,9 @@ fn recorded_traffic_is_translated_and_read_back() {
         "recordings were not translated as they should be, see above"
     );
     println!("translated: {counts:?}");
-    for what in ["requests", "streams", "answers", "errors"] {
+    for what in [
+        "requests", "streams", "answers", "errors", "vectors", "counts",
+    ] {
         assert!(counts.contains_key(what), "no {what}");
     }
 }
@@ -78,6 +83,51 @@ fn wire_of(record: &Value, format: Option<Format>) -> Option<Wire> {
         // Without `alt=sse` it isn't a stream of events.
         "streamGenerateContent" => record["response"]["sse"].as_str().map(|_| Wire::Gemini),
         _ => Wire::of(format?),
+    }
+}
+
+/// Holds Gemini's embeddings and counts against what was recorded of them;
+/// says what there was.
+fn check_gemini(name: &str, record: &Value) -> Option<&'static str> {
+    let (asked, answered) = (&record["request"]["body"], &record["response"]["body"]);
+    let is_error = record["response"]["status"].as_u64() >= Some(400);
+    let body = answered.to_string();
+    match record["endpoint"].as_str()? {
+        "embedContent" => {
+            let one = std::slice::from_ref(asked);
+            let requests = asked["requests"].as_array().map_or(one, Vec::as_slice);
+            let content = |request: &Value| request["content"]["parts"][0]["text"].clone();
+            let inputs: Vec<Value> = requests.iter().map(content).collect();
+            let ask = serde_json::json!({"input": inputs, "dimensions": requests[0]["outputDimensionality"]});
+            let ask = Bytes::from(ask.to_string());
+            let (out, vectors) = embed::request(&ask, &target(Wire::Gemini)).unwrap();
+            let sent: Value = serde_json::from_slice(&out.body).unwrap();
+            let again: Vec<Value> = sent["requests"].as_array()?.iter().map(content).collect();
+            assert_eq!(again, inputs, "{name}");
+            let embedded = vectors.answer(body.as_bytes());
+            assert_eq!(embedded.is_err(), is_error, "{name}");
+            let Ok(embedded) = embedded else { return None };
+            let told: Value = serde_json::from_slice(&embedded.body).unwrap();
+            let first = [&answered["embeddings"][0], &answered["embedding"]]
+                .into_iter()
+                .find(|it| it.is_object())?;
+            assert_eq!(told["data"][0]["embedding"], first["values"], "{name}");
+            let counted = answered["usageMetadata"]["promptTokenCount"].as_u64();
+            assert_eq!(embedded.usage.estimated, counted.is_none(), "{name}");
+            assert_eq!(
+                told["usage"]["prompt_tokens"], embedded.usage.input,
+                "{name}"
+            );
+            Some("vectors")
+        }
+        "countTokens" => {
+            let counted = count::answer(body.as_bytes());
+            assert_eq!(counted.is_err(), is_error, "{name}");
+            let told: Value = serde_json::from_slice(&counted.ok()?).unwrap();
+            assert_eq!(told["input_tokens"], answered["totalTokens"], "{name}");
+            Some("counts")
+        }
+        _ => None,
     }
 }
 

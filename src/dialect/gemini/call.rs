@@ -1,5 +1,6 @@
 //! Writes a Gemini call.
 
+mod extras;
 mod thinking;
 mod turns;
 
@@ -13,6 +14,7 @@ use crate::dialect::ir::{
 use crate::dialect::members::{ListWriter, Members, ObjectWriter, inside_quotes};
 use crate::dialect::translate::{FREE_TEXT, Outgoing, Target};
 use crate::error::Error;
+use extras::Extras;
 
 /// The longest name of a function; newer models take 128.
 const LONGEST_NAME: usize = 64;
@@ -37,12 +39,11 @@ pub(super) fn encode(
     let mut call = ObjectWriter::begin(&mut body);
     turns::write(&mut call, request, model, out)?;
     write_tools(&mut call, request, out);
-    settings(&mut call, request, model, out)?;
+    let extras = Extras::of(request, &mut out.losses);
+    settings(&mut call, request, model, &extras, out)?;
+    extras.write(&mut call);
     call.end();
     out.body = body;
-    for (path, _) in &request.unknown {
-        out.losses.dropped(path);
-    }
     Ok(())
 }
 
@@ -84,6 +85,7 @@ fn settings(
     call: &mut ObjectWriter<'_>,
     request: &Request<'_>,
     model: Model,
+    extras: &Extras<'_>,
     out: &mut Outgoing,
 ) -> Result<(), Error> {
     let Settings {
@@ -142,7 +144,10 @@ fn settings(
         }
     }
     write_form(&mut config, value(form));
-    thinking::write(&mut config, reasoning, model, &mut out.losses);
+    match extras.thinking {
+        Some(thinking) => drop(config.raw("thinkingConfig", thinking)),
+        None => thinking::write(&mut config, reasoning, model, &mut out.losses),
+    }
     write_modalities(&mut config, modalities, out);
     config.end();
     if written != b"{}" {
