@@ -2,15 +2,17 @@
 //!
 //! Its names may be spelled in either way that protobuf's JSON knows.
 
-use super::parts::{self, Said, What};
+mod contents;
+
+use super::parts;
 use super::schema::json_schema;
-use crate::dialect::ids;
 use crate::dialect::ir::{
-    At, Content, Effort, Form, Given, Json, Part, Reasoned, Reasoning, Request, Role, Settings,
-    Text, Thinking, Tier, Tool, ToolCall, ToolChoice, ToolKind, Turn,
+    At, Effort, Form, Given, Json, Reasoning, Request, Role, Settings, Text, Thinking, Tier, Tool,
+    ToolChoice, ToolKind, Turn,
 };
 use crate::dialect::reading::Reading;
 use crate::error::Error;
+use contents::Contents;
 
 type Unknown<'a> = Vec<(String, Json<'a>)>;
 
@@ -49,132 +51,6 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
     settings(&mut body, mode.choice, &mut request)?;
     body.leave(&mut request.unknown);
     Ok(request)
-}
-
-/// What is known of the contents so far.
-#[derive(Default)]
-struct Contents<'a> {
-    /// Calls without a result, by name: results of calls without ids go by it.
-    open: Vec<(Text<'a>, Text<'a>)>,
-    calls: usize,
-}
-
-impl<'a> Contents<'a> {
-    /// A content is one turn, or two where it has results and more: the
-    /// results are the first.
-    fn turns(
-        &mut self,
-        json: &'a str,
-        index: usize,
-        request: &mut Request<'a>,
-    ) -> Result<(), Error> {
-        let at = At::element("contents", index);
-        let mut content = Reading::of(json, at)?;
-        let role = match content.word("role")?.as_deref() {
-            None | Some("user" | "function") => Role::User,
-            Some("model") => Role::Assistant,
-            Some(_) => return Err(content.wrong("role", "\"user\" or \"model\"")),
-        };
-        let parts = self.parts(content, at, request)?;
-        let (results, parts): (Vec<_>, Vec<_>) =
-            parts.into_iter().partition(|(is_result, _)| *is_result);
-        for (role, parts) in [(Role::Tool, results), (role, parts)] {
-            request.say(Turn {
-                role,
-                parts: parts.into_iter().map(|(_, part)| part).collect(),
-                at,
-                ..Turn::default()
-            });
-        }
-        Ok(())
-    }
-
-    /// The parts of a content, each with whether it is a result.
-    fn parts(
-        &mut self,
-        mut content: Reading<'a>,
-        at: At,
-        request: &mut Request<'a>,
-    ) -> Result<Vec<(bool, Part<'a>)>, Error> {
-        let list = parts::elements_of(&mut content, "parts")?;
-        content.leave(&mut request.unknown);
-        let mut read = Vec::with_capacity(list.len());
-        for (index, json) in list.into_iter().enumerate() {
-            let at = at.within("parts", index);
-            let said = parts::one(Reading::of(json, at)?, json, &mut request.unknown)?;
-            self.add(said, request, &mut |content| {
-                let is_result = matches!(content, Content::Result(_));
-                let cache = None;
-                read.push((is_result, Part { content, cache, at }));
-            });
-        }
-        Ok(read)
-    }
-
-    fn add(&mut self, said: Said<'a>, request: &Request<'a>, each: &mut dyn FnMut(Content<'a>)) {
-        let is_words = matches!(said.what, What::Thought(_) | What::Call(_));
-        let seal = said.mark.and_then(|mark| parts::seal(mark, !is_words));
-        let mut hidden = |seal| {
-            each(Content::Reasoning(Reasoned {
-                seal,
-                ..Reasoned::default()
-            }));
-        };
-        match said.what {
-            What::Thought(text) => each(Content::Reasoning(Reasoned {
-                text,
-                is_summary: true,
-                seal,
-            })),
-            What::Call(call) => {
-                let made_up = || ids::made_up(&Text::default(), self.calls);
-                let id = call.id.unwrap_or_else(made_up);
-                self.calls += 1;
-                self.open.push((call.name.clone(), id.clone()));
-                each(Content::Call(ToolCall {
-                    id,
-                    name: call.name,
-                    arguments: Json::scanned(call.arguments.unwrap_or("{}")).as_text(),
-                    is_custom: false,
-                    seal,
-                }));
-            }
-            What::Result(mut result) => {
-                let name = result.name.clone().unwrap_or_default();
-                let known = self
-                    .open
-                    .iter()
-                    .position(|(called, id)| match &result.call {
-                        none if none.is_empty() => *called == name,
-                        call => id == call,
-                    });
-                match known {
-                    Some(at) => result.call = self.open.remove(at).1,
-                    None if result.call.is_empty() => result.call = name.clone(),
-                    None => {}
-                }
-                // A turn before has it.
-                if known.is_some() || request.called(&result.call) == Some(&name) {
-                    result.name = None;
-                }
-                each(Content::Result(result));
-            }
-            What::Text(text) => {
-                if seal.is_some() {
-                    hidden(seal);
-                }
-                if !text.is_empty() {
-                    each(Content::text(text));
-                }
-            }
-            What::Content(content) => {
-                if seal.is_some() {
-                    hidden(seal);
-                }
-                each(content);
-            }
-        }
-    }
 }
 
 /// How tools are to be called.

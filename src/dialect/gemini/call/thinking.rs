@@ -47,59 +47,59 @@ fn plan(reasoning: &Setting<Reasoning<'_>>, model: Model, losses: &mut Losses) -
     let hides = reasoning.summary.as_ref().is_some_and(|it| it.is("none"));
     // Whoever asks for thinking is shown it, as other providers do.
     let shows = (!is_off).then_some(!hides);
-    let least = "was sent as the least thinking this model can be told to do";
-    match model.thinks() {
+    let plan = match model.thinks() {
         Thinks::Never => {
             if !is_off && reasoning.thinking().is_some() {
                 losses.dropped(given.path);
             }
-            Plan::default()
+            return Plan::default();
         }
         Thinks::Budget {
-            least: fewest,
+            least,
             most,
             can_stop,
-        } => {
-            let budget = reasoning.thinking().map(|thinking| match thinking {
+        } => Plan {
+            budget: reasoning.thinking().map(|thinking| match thinking {
                 Thinking::Auto => -1,
                 Thinking::Off if can_stop => 0,
                 Thinking::Off => {
-                    losses.changed(given.path, least);
-                    fewest as i64
+                    losses.changed(given.path, LEAST);
+                    least as i64
                 }
                 Thinking::Budget(tokens) => {
-                    let fitting = tokens.clamp(fewest, most);
+                    let fitting = tokens.clamp(least, most);
+                    // A word is no promise of a number.
                     if fitting != tokens && reasoning.effort.is_none() {
-                        let how =
-                            format!("was sent as {fitting} tokens, the nearest this model takes");
+                        let how = format!("was sent as {fitting}, the nearest this model takes");
                         losses.changed(given.path, how);
                     }
                     fitting as i64
                 }
-            });
-            Plan {
-                budget,
-                shows,
-                ..Plan::default()
-            }
-        }
-        Thinks::Level { least: lowest } => {
+            }),
+            ..Plan::default()
+        },
+        Thinks::Level { least } => {
             let effort = reasoning.effort();
             if effort == Some(Effort::None) {
-                losses.changed(given.path, least);
+                losses.changed(given.path, LEAST);
             }
-            let level = effort.map(|effort| match effort.max(lowest) {
-                Effort::None | Effort::Minimal => "MINIMAL",
-                Effort::Low => "LOW",
-                Effort::Medium => "MEDIUM",
-                Effort::High | Effort::XHigh | Effort::Max => "HIGH",
-            });
             Plan {
-                level,
-                shows,
+                level: effort.map(|effort| level(effort.max(least))),
                 ..Plan::default()
             }
         }
+    };
+    Plan { shows, ..plan }
+}
+
+const LEAST: &str = "was sent as the least thinking this model can be told to do";
+
+fn level(effort: Effort) -> &'static str {
+    match effort {
+        Effort::None | Effort::Minimal => "MINIMAL",
+        Effort::Low => "LOW",
+        Effort::Medium => "MEDIUM",
+        Effort::High | Effort::XHigh | Effort::Max => "HIGH",
     }
 }
 

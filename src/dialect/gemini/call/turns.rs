@@ -1,6 +1,7 @@
 //! Writes the conversation: `contents` and `systemInstruction`.
 
-use super::{Outgoing, function_name};
+use super::Outgoing;
+use super::tools::function_name;
 use crate::dialect::gemini::model::Model;
 use crate::dialect::gemini::{NO_MARK, saying};
 use crate::dialect::ir::{
