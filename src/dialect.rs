@@ -27,6 +27,7 @@ pub mod prefix;
 pub mod quirks;
 mod reading;
 pub mod respell;
+mod responses;
 pub mod seals;
 pub mod sharing;
 pub mod translate;

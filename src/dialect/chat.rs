@@ -18,6 +18,13 @@ mod read;
 mod said;
 mod write;
 
+// What Responses has in common with this format.
+pub(super) use call::{effort, write_url};
+pub(super) use model::Model;
+pub(super) use parts::{audio, source};
+pub(super) use said::citation;
+pub(super) use write::{code, error, error_code, failure};
+
 use super::ir::{Answer, Failure, Request};
 use super::loss::Losses;
 use super::translate::{Codec, Decode, Encode, Exchange, Outgoing, Target};

@@ -159,6 +159,18 @@ impl<'o> ObjectWriter<'o> {
         self
     }
 
+    /// The members of another object, an object as it was written.
+    pub(super) fn rest(&mut self, object: &str) -> &mut Self {
+        let inner = object.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        if let Some(inner) = inner.filter(|inner| !inner.is_empty()) {
+            if !std::mem::take(&mut self.is_empty) {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(inner.as_bytes());
+        }
+        self
+    }
+
     /// A member that is an array.
     pub(super) fn list(&mut self, key: &str) -> ListWriter<'_> {
         ListWriter::begin(self.key(key))

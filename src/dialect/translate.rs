@@ -80,7 +80,7 @@ use std::borrow::Cow;
 
 use crate::dialect::ir::{Answer, Event, Failure, Given, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Format, chat, gemini, ids, messages};
+use crate::dialect::{Format, chat, gemini, ids, messages, responses};
 use crate::error::Error;
 use crate::sse;
 
@@ -95,11 +95,13 @@ pub enum Wire {
     /// Google's `generateContent`. Callers don't speak it: its body names
     /// neither the model nor whether to stream.
     Gemini,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Wire {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Gemini];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Messages, Self::Gemini, Self::Responses];
 
     /// How it is read and written.
     pub fn codec(self) -> &'static dyn Codec {
@@ -107,6 +109,7 @@ impl Wire {
             Self::Chat => &chat::Chat,
             Self::Messages => &messages::Messages,
             Self::Gemini => &gemini::Gemini,
+            Self::Responses => &responses::Responses,
         }
     }
 
@@ -115,9 +118,8 @@ impl Wire {
         match format {
             Format::Chat => Some(Self::Chat),
             Format::Messages => Some(Self::Messages),
-            Format::Responses | Format::Completions | Format::Embeddings | Format::CountTokens => {
-                None
-            }
+            Format::Responses => Some(Self::Responses),
+            Format::Completions | Format::Embeddings | Format::CountTokens => None,
         }
     }
 
@@ -127,6 +129,7 @@ impl Wire {
             Self::Chat => "chat",
             Self::Messages => "messages",
             Self::Gemini => "gemini",
+            Self::Responses => "responses",
         }
     }
 }
@@ -166,10 +169,11 @@ pub trait Codec: Sync {
     /// Writes a stream for the caller from its beginning.
     fn encoder(&self, exchange: &Exchange) -> Box<dyn Encode>;
 
-    /// Whether its answers repeat what was asked, so that
-    /// [`Exchange::asked`] must have it.
-    fn repeats_request(&self) -> bool {
-        false
+    /// What its answers repeat of a caller's `body`, which was read, in the
+    /// codec's own form: [`Exchange::asked`]. Nothing in most formats.
+    fn repeated(&self, body: &str) -> String {
+        let _ = body;
+        String::new()
     }
 }
 
@@ -303,8 +307,7 @@ pub struct Exchange {
     /// As [`Outgoing::renamed_tools`]. Calls come back under the caller's
     /// names; codecs needn't know.
     pub renamed_tools: Vec<(String, String)>,
-    /// The caller's body, for formats whose answers repeat what was asked
-    /// (Responses); empty for others.
+    /// What answers repeat of the caller's body ([`Codec::repeated`]).
     pub asked: String,
 }
 

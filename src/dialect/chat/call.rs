@@ -3,6 +3,9 @@
 mod reasoning;
 mod turns;
 
+pub(in crate::dialect) use reasoning::effort;
+pub(in crate::dialect) use turns::write_url;
+
 use super::model::Model;
 use crate::dialect::MaxTokensField;
 use crate::dialect::ids;
@@ -89,7 +92,7 @@ fn settings(
         };
         call.count(field.as_str(), limit.value);
     }
-    let effort = reasoning::effort(reasoning, model, out);
+    let effort = effort(reasoning, model, &mut out.losses);
     let refused = model.samples_its_way(effort.is_some_and(|effort| effort != Effort::None));
     let mut to = Taker { target, out };
     for (given, name) in [

@@ -5,7 +5,7 @@
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Model {
+pub(in crate::dialect) enum Model {
     /// It reasons, takes its limit as `max_completion_tokens` and no sampling
     /// parameters: o1, o3, o4, gpt-5.
     Reasons,
@@ -19,7 +19,7 @@ pub(super) enum Model {
 }
 
 impl Model {
-    pub(super) fn of(name: &str) -> Self {
+    pub(in crate::dialect) fn of(name: &str) -> Self {
         // Routers put the maker's name before the model's.
         let name = name.rsplit('/').next().unwrap_or(name);
         let begins = |with: &[&str]| with.iter().any(|start| name.starts_with(start));
@@ -37,13 +37,13 @@ impl Model {
     }
 
     /// Whether its limit is `max_completion_tokens` wherever it is served.
-    pub(super) fn limits_completion(self) -> bool {
+    pub(in crate::dialect) fn limits_completion(self) -> bool {
         matches!(self, Self::Reasons | Self::MayReason)
     }
 
     /// Whether it refuses sampling parameters, in a call that asks it to
     /// reason or not.
-    pub(super) fn samples_its_way(self, reasons: bool) -> bool {
+    pub(in crate::dialect) fn samples_its_way(self, reasons: bool) -> bool {
         match self {
             Self::Reasons => true,
             Self::MayReason => reasons,

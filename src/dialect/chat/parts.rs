@@ -97,7 +97,7 @@ fn image<'a>(part: &mut Reading<'a>) -> Result<Content<'a>, Error> {
 }
 
 /// Where a URL leads: into itself, if it is a `data:` one.
-pub(super) fn source(url: Text<'_>) -> Source<'_> {
+pub(in crate::dialect) fn source(url: Text<'_>) -> Source<'_> {
     match data_url(&url) {
         Some(source) => source,
         None => Source::Url {
@@ -121,7 +121,7 @@ fn data_url<'a>(url: &Text<'a>) -> Option<Source<'a>> {
     })
 }
 
-fn audio<'a>(part: &mut Reading<'a>) -> Result<Content<'a>, Error> {
+pub(in crate::dialect) fn audio<'a>(part: &mut Reading<'a>) -> Result<Content<'a>, Error> {
     let Some(mut audio) = part.open("input_audio")? else {
         return Err(part.wrong("input_audio", "an object"));
     };

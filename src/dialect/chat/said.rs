@@ -185,7 +185,7 @@ pub(super) fn call_seal<'a>(call: &mut Reading<'a>) -> Result<Option<Seal<'a>>, 
 }
 
 /// A citation of a page, of words in `text`.
-pub(super) fn citation<'a>(json: &'a str, text: &Text<'_>) -> Option<Citation<'a>> {
+pub(in crate::dialect) fn citation<'a>(json: &'a str, text: &Text<'_>) -> Option<Citation<'a>> {
     let annotation = Members::of(json)?;
     let inner = annotation.get("url_citation").and_then(Members::of);
     let fields = inner.as_ref().unwrap_or(&annotation);

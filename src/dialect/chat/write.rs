@@ -312,7 +312,7 @@ pub(super) fn usage(out: &mut Vec<u8>, usage: Usage) {
 }
 
 /// A provider's error as this API words it.
-pub(super) fn failure(failure: &Failure) -> (u16, Vec<u8>) {
+pub(in crate::dialect) fn failure(failure: &Failure) -> (u16, Vec<u8>) {
     let status = match failure.status() {
         // OpenAI's SDKs know no such status; 503 says the same.
         529 => 503,
@@ -320,7 +320,14 @@ pub(super) fn failure(failure: &Failure) -> (u16, Vec<u8>) {
     };
     let mut out = Vec::with_capacity(256);
     let mut body = ObjectWriter::begin(&mut out);
-    let mut error = body.object("error");
+    error(body.key("error"), failure);
+    body.end();
+    (status, out)
+}
+
+/// Writes the object that tells of an error.
+pub(in crate::dialect) fn error(out: &mut Vec<u8>, failure: &Failure) {
+    let mut error = ObjectWriter::begin(out);
     error
         .text("message", &failure.message)
         .text("type", error_type(failure.class));
@@ -328,13 +335,16 @@ pub(super) fn failure(failure: &Failure) -> (u16, Vec<u8>) {
         Some(param) => error.text("param", param),
         None => error.raw("param", "null"),
     };
-    match error_code(failure.class).or(failure.code.as_deref()) {
+    match code(failure) {
         Some(code) => error.text("code", code),
         None => error.raw("code", "null"),
     };
     error.end();
-    body.end();
-    (status, out)
+}
+
+/// The code of an error: OpenAI's for all of its class, else the provider's.
+pub(in crate::dialect) fn code(failure: &Failure) -> Option<&str> {
+    error_code(failure.class).or(failure.code.as_deref())
 }
 
 fn error_type(class: Class) -> &'static str {
@@ -352,7 +362,7 @@ fn error_type(class: Class) -> &'static str {
 }
 
 /// OpenAI's code for it, where there is one for all of the class.
-fn error_code(class: Class) -> Option<&'static str> {
+pub(in crate::dialect) fn error_code(class: Class) -> Option<&'static str> {
     match class {
         Class::ContextLength => Some("context_length_exceeded"),
         Class::Authentication => Some("invalid_api_key"),

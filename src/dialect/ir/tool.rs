@@ -33,7 +33,7 @@ pub enum ToolKind<'a> {
         name: Text<'a>,
         /// What it is for.
         description: Option<Text<'a>>,
-        /// The grammar of its input.
+        /// The grammar of its input, as chat has it.
         format: Option<Json<'a>>,
     },
     /// The provider searches the web. Options beyond that aren't carried.

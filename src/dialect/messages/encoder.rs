@@ -50,6 +50,8 @@ enum Kind {
     Text,
     Thinking,
     Input,
+    /// A free text, told as `{"input": …}`.
+    FreeInput,
     /// It came whole.
     Whole,
     /// The format has no block for it.
@@ -170,6 +172,9 @@ impl Encoder {
         let kind = match opening {
             Opening::Text | Opening::Refusal => Kind::Text,
             Opening::Reasoning { .. } => Kind::Thinking,
+            Opening::Call {
+                is_custom: true, ..
+            } => Kind::FreeInput,
             Opening::Call { .. } => Kind::Input,
             Opening::Whole(Content::Reasoning(Reasoned { seal: Some(_), .. })) => Kind::Whole,
             Opening::Whole(_) => Kind::Lost,
@@ -186,7 +191,7 @@ impl Encoder {
         let (delta, key) = match kind {
             Kind::Text => ("text_delta", "text"),
             Kind::Thinking => ("thinking_delta", "thinking"),
-            Kind::Input => ("input_json_delta", "partial_json"),
+            Kind::Input | Kind::FreeInput => ("input_json_delta", "partial_json"),
             Kind::Whole | Kind::Lost => return,
         };
         self.delta_start.clear();
@@ -197,6 +202,9 @@ impl Encoder {
             )
             .as_bytes(),
         );
+        if kind == Kind::FreeInput {
+            self.more(r#"{\"input\":\""#, out);
+        }
     }
 
     /// Opens the next block.
@@ -209,15 +217,18 @@ impl Encoder {
     }
 
     fn say(&mut self, text: &Text<'_>, out: &mut Vec<u8>) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.kind == Kind::Lost)
-        {
-            return;
+        match self.open.as_ref().map(|open| open.kind) {
+            Some(Kind::Lost) => {}
+            // JSON in a text in JSON.
+            Some(Kind::FreeInput) => self.more(Text::owned(text.as_escaped()).as_escaped(), out),
+            _ => self.more(text.as_escaped(), out),
         }
+    }
+
+    /// A delta of the block that is open, its text escaped.
+    fn more(&self, escaped: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.delta_start);
-        out.extend_from_slice(text.as_escaped().as_bytes());
+        out.extend_from_slice(escaped.as_bytes());
         out.extend_from_slice(b"\"}}\n\n");
     }
 
@@ -235,7 +246,7 @@ impl Encoder {
                     .text("type", "signature_delta")
                     .said("signature", &write::mark(seal));
             }),
-            (Piece::Seal(seal), Kind::Input) => {
+            (Piece::Seal(seal), Kind::Input | Kind::FreeInput) => {
                 if let Some((_, mark)) = &mut open.mark {
                     *mark = Some(seal.clone().into_owned());
                 }
@@ -262,6 +273,9 @@ impl Encoder {
         let Some(open) = self.open.take() else { return };
         if open.kind == Kind::Lost {
             return;
+        }
+        if open.kind == Kind::FreeInput {
+            self.more(r#"\"}"#, out);
         }
         self.stop(out);
         self.last_call = None;

@@ -23,6 +23,7 @@ pub(crate) struct Knows {
     names: bool,
     /// Details of images, sound, and names of documents that must be there.
     openai_media: bool,
+    sounds: bool,
     /// Documents that are texts or elsewhere.
     any_documents: bool,
     /// Errors, media and nothing in a tool's result.
@@ -35,8 +36,22 @@ pub(crate) struct Knows {
     custom_tools: bool,
     sampling: bool,
     extras: bool,
+    /// Seeds, penalties, and what else only chat knows.
+    penalties: bool,
     /// Several answers, probabilities, citations of pages.
     openai_answers: bool,
+    /// Probabilities, citations and refusals in the order of [`Self::ordered`].
+    noted: bool,
+    /// Texts that follow each other.
+    texts_apart: bool,
+    /// Why an answer ended, whatever is in it.
+    finish: bool,
+    /// Reasoning told apart from its summary.
+    summaries: bool,
+    /// Texts that end an answer.
+    stops: bool,
+    /// Marks for the provider's cache.
+    marks: bool,
     created: bool,
     /// What Gemini says and doesn't: model and streaming are in the path, media
     /// have a type, results one text, thoughts are summaries, words that follow
@@ -51,6 +66,7 @@ impl Knows {
             developer: true,
             names: true,
             openai_media: true,
+            sounds: true,
             any_documents: false,
             any_results: false,
             ordered: false,
@@ -59,7 +75,14 @@ impl Knows {
             custom_tools: true,
             sampling: true,
             extras: true,
+            penalties: true,
             openai_answers: true,
+            noted: false,
+            texts_apart: true,
+            finish: true,
+            summaries: false,
+            stops: true,
+            marks: true,
             created: true,
             googles: false,
         };
@@ -70,6 +93,7 @@ impl Knows {
                 developer: false,
                 names: false,
                 openai_media: false,
+                sounds: false,
                 any_documents: true,
                 any_results: true,
                 ordered: true,
@@ -78,6 +102,7 @@ impl Knows {
                 custom_tools: false,
                 sampling: false,
                 extras: false,
+                penalties: false,
                 openai_answers: false,
                 created: false,
                 ..chat
@@ -87,15 +112,36 @@ impl Knows {
                 developer: false,
                 names: false,
                 openai_media: false,
+                sounds: false,
                 any_results: true,
                 ordered: true,
                 sealed: Some(Maker::Gemini),
                 refusals: false,
                 custom_tools: false,
                 extras: false,
+                penalties: false,
                 openai_answers: false,
+                texts_apart: false,
+                finish: false,
+                marks: false,
                 created: false,
                 googles: true,
+                ..chat
+            },
+            Wire::Responses => Self {
+                names: false,
+                sounds: false,
+                any_results: true,
+                ordered: true,
+                sealed: Some(Maker::OpenAi),
+                penalties: false,
+                openai_answers: false,
+                noted: true,
+                texts_apart: false,
+                finish: false,
+                summaries: true,
+                stops: false,
+                marks: false,
                 ..chat
             },
         }
@@ -165,7 +211,7 @@ impl Arbitrary {
 
     fn mark(&mut self) -> Option<CacheMark> {
         let for_an_hour = self.random.bool();
-        let is_marked = !self.knows.googles && self.random.u8(..5) == 0;
+        let is_marked = self.knows.marks && self.random.u8(..5) == 0;
         is_marked.then_some(CacheMark { for_an_hour })
     }
 
@@ -202,7 +248,9 @@ impl Arbitrary {
             let results: Vec<_> = results.collect();
             let turn = self.turn(Role::Assistant, said);
             request.say(turn);
-            let results = results.into_iter().map(|(id, _)| self.result(id)).collect();
+            let results = results.into_iter();
+            let results = results.map(|(id, is_custom)| self.result(id, is_custom));
+            let results = results.collect();
             request.say(Turn {
                 role: Role::Tool,
                 parts: results,
@@ -236,7 +284,7 @@ impl Arbitrary {
         let content = match self.random.u8(..4) {
             0 => Content::Media(self.image()),
             1 => Content::Media(self.document()),
-            2 if self.knows.openai_media => Content::Media(Media {
+            2 if self.knows.sounds => Content::Media(Media {
                 kind: MediaKind::Audio,
                 source: Source::Base64 {
                     media_type: Text::plain(self.one_of(&["audio/wav", "audio/mpeg"])),
@@ -298,9 +346,10 @@ impl Arbitrary {
         let mut parts = Vec::new();
         if self.knows.ordered {
             for _ in 0..self.random.usize(1..4) {
-                let part: Part<'_> = match self.random.u8(..3) {
+                let part: Part<'_> = match self.random.u8(..4) {
                     0 => self.reasoning(self.knows.sealed.is_some()).into(),
                     1 => Part::from(Content::text(self.text())),
+                    2 if self.knows.refusals => Part::from(Content::Refusal(self.text())),
                     _ => Part::from(Content::Call(self.call(false))),
                 };
                 parts.push(part);
@@ -323,7 +372,9 @@ impl Arbitrary {
             (true, Some(maker)) => maker,
             _ => self.one_of(&[Maker::Anthropic, Maker::OpenAi, Maker::Gemini]),
         };
-        let is_redacted = self.random.bool();
+        // Responses' own reasoning is never told to be hidden.
+        let is_plain = self.knows.summaries && maker == Maker::OpenAi;
+        let is_redacted = !is_plain && self.random.bool();
         let seal = Seal {
             maker,
             id: (maker == Maker::OpenAi).then(|| self.word()),
@@ -336,7 +387,8 @@ impl Arbitrary {
             } else {
                 self.text()
             },
-            is_summary: self.knows.googles && !is_redacted,
+            is_summary: !is_redacted
+                && (self.knows.googles || (self.knows.summaries && self.random.bool())),
             seal: (own || is_redacted || self.random.bool()).then_some(seal),
         })
     }
@@ -360,7 +412,7 @@ impl Arbitrary {
         }
     }
 
-    fn result(&mut self, call: Text<'static>) -> Part<'static> {
+    fn result(&mut self, call: Text<'static>, is_custom: bool) -> Part<'static> {
         let parts = match self.knows.any_results {
             true => self.several(3, |me| match me.random.bool() {
                 true => me.part(Content::text),
@@ -379,8 +431,9 @@ impl Arbitrary {
             call,
             name: None,
             parts,
-            is_error: self.knows.any_results && self.random.bool(),
-            is_custom: false,
+            // Responses knows results of all kinds, but not that they failed.
+            is_error: self.knows.any_results && !self.knows.extras && self.random.bool(),
+            is_custom: is_custom && self.knows.any_results,
         }));
         Part {
             cache: self.mark().filter(|_| self.knows.any_results),
@@ -394,7 +447,11 @@ impl Arbitrary {
             true => ToolKind::Custom {
                 name: self.word(),
                 description: self.maybe(Self::text),
-                format: self.maybe(Self::object),
+                format: self.maybe(|_| {
+                    let grammar =
+                        r#"{"type":"grammar","grammar":{"syntax":"lark","definition":"a"}}"#;
+                    Json::checked(grammar).expect("JSON")
+                }),
             },
             false => ToolKind::Function {
                 name: self.word(),
@@ -429,10 +486,12 @@ impl Arbitrary {
                 ])
             })
             .filter(|_| has_tools);
-        let has_choice = tool_choice.is_some() || (has_tools && self.knows.openai_answers);
+        let has_choice = tool_choice.is_some() || (has_tools && self.knows.extras);
         let mut settings = Settings {
             max_tokens: Some(Given::new("", self.random.u64(2_000..9_000))),
-            stop: self.set(|me| vec![me.text(), me.text()]),
+            stop: self
+                .set(|me| vec![me.text(), me.text()])
+                .filter(|_| self.knows.stops),
             parallel_tools: self.set(|_| false).filter(|_| has_choice),
             form: self.set(Self::form),
             reasoning: self.set(Self::reasoning_setting),
@@ -444,12 +503,12 @@ impl Arbitrary {
         if self.knows.sampling {
             settings.temperature = self.set(Self::number);
             settings.top_p = self.set(Self::number);
-            settings.seed = self.set(Self::number);
         } else if settings.reasoning.is_none() {
             settings.temperature = self.set(Self::number);
             settings.top_k = self.set(|_| Json::checked("40").expect("JSON"));
         }
         if self.knows.googles {
+            settings.seed = self.set(Self::number);
             settings.parallel_tools = None;
             settings.user = None;
             settings.service_tier = self.set(|_| Tier::Standard);
@@ -461,18 +520,21 @@ impl Arbitrary {
             settings.store = self.set(|_| true);
             settings.modalities = self.set(|_| Json::checked(r#"["text","image"]"#).expect("JSON"));
         }
-        if self.knows.extras {
+        if self.knows.penalties {
+            settings.seed = self.set(Self::number);
             settings.frequency_penalty = self.set(|_| Json::checked("-0.5").expect("JSON"));
             settings.presence_penalty = self.set(|_| Json::checked("1").expect("JSON"));
             settings.logit_bias = self.set(Self::object);
             settings.choices = self.set(|me| me.random.u64(2..5));
+            settings.store = self.set(|_| true);
+            settings.modalities = self.set(|_| Json::checked(r#"["text","audio"]"#).expect("JSON"));
+        }
+        if self.knows.extras {
             settings.logprobs = self.set(|me| me.random.u64(..3));
             settings.verbosity = self.set(|_| Text::plain("low"));
             settings.metadata = self.set(Self::object);
             settings.cache_key = self.set(Self::text);
             settings.cache_retention = self.set(|_| Text::plain("24h"));
-            settings.store = self.set(|_| true);
-            settings.modalities = self.set(|_| Json::checked(r#"["text","audio"]"#).expect("JSON"));
         }
         settings
     }
@@ -549,21 +611,23 @@ impl Arbitrary {
             Finish::ToolCalls,
             Finish::ContentFilter,
         ];
-        let mut finish = self.one_of(&reasons);
-        let tells = !self.knows.openai_answers && finish == Finish::Stop;
+        let finish = self.one_of(&reasons);
+        let tells = self.knows.stops && !self.knows.openai_answers && finish == Finish::Stop;
         let stopped_by = self
             .maybe(Self::text)
             .filter(|_| tells && !self.knows.googles);
         let mut parts: Vec<Part<'_>> = Vec::new();
         if self.knows.ordered {
             for _ in 0..self.random.usize(0..5) {
-                let part = match self.random.u8(..3) {
+                let part = match self.random.u8(..4) {
                     0 => self.reasoning(false).into(),
+                    1 if self.knows.noted => self.answer_text(),
                     1 => Part::from(Content::text(self.text())),
+                    2 if self.knows.noted => Part::from(Content::Refusal(self.text())),
                     _ => Part::from(Content::Call(self.call(true))),
                 };
                 let last = parts.last().map(|last: &Part<'_>| &last.content);
-                if !self.knows.googles || !last.is_some_and(|it| goes_on(it, &part.content)) {
+                if self.knows.texts_apart || !last.is_some_and(|it| goes_on(it, &part.content)) {
                     parts.push(part);
                 }
             }
@@ -580,13 +644,16 @@ impl Arbitrary {
             parts.extend(self.maybe(|me| Part::from(Content::Refusal(me.text()))));
             parts.extend(self.several(3, |me| Part::from(Content::Call(me.call(true)))));
         }
-        if self.knows.googles && matches!(finish, Finish::Stop | Finish::ToolCalls) {
-            let is_call = |part: &Part<'_>| matches!(part.content, Content::Call(_));
-            finish = match parts.iter().any(is_call) {
-                true => Finish::ToolCalls,
-                false => Finish::Stop,
-            };
-        }
+        let is_call = |part: &Part<'_>| matches!(part.content, Content::Call(_));
+        let finish = match finish {
+            Finish::Stop | Finish::ToolCalls if !self.knows.finish => {
+                match parts.iter().any(is_call) {
+                    true => Finish::ToolCalls,
+                    false => Finish::Stop,
+                }
+            }
+            finish => finish,
+        };
         Choice {
             parts,
             finish: Some(finish),
@@ -629,7 +696,8 @@ impl Arbitrary {
 /// Whether words are of one part where nothing else parts them.
 fn goes_on(last: &Content<'_>, next: &Content<'_>) -> bool {
     match (last, next) {
-        (Content::Text { .. }, Content::Text { .. }) => true,
+        (Content::Text { .. }, Content::Text { .. })
+        | (Content::Refusal(_), Content::Refusal(_)) => true,
         (Content::Reasoning(last), Content::Reasoning(next)) => {
             last.seal.is_none() && !next.text.is_empty()
         }

@@ -41,7 +41,6 @@ pub fn request(
     provider
         .codec()
         .encode_request(&request, target, &mut out)?;
-    let asked = if codec.repeats_request() { text } else { "" };
     let exchange = Exchange {
         model: request.model.resolved().into_owned(),
         id: id.to_owned(),
@@ -51,7 +50,7 @@ pub fn request(
         form_tool: out.form_tool,
         free_text_tools: out.free_text_tools.clone(),
         renamed_tools: out.renamed_tools.clone(),
-        asked: asked.to_owned(),
+        asked: codec.repeated(text),
     };
     Ok((out, exchange))
 }

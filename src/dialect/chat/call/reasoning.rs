@@ -3,14 +3,15 @@
 
 use super::{Model, Outgoing, Target};
 use crate::dialect::ir::{Effort, Given, Reasoning, Setting, Thinking};
+use crate::dialect::loss::Losses;
 use crate::dialect::members::ObjectWriter;
 use crate::dialect::quirks::ReasoningField;
 
 /// How hard to think, for models that are told so.
-pub(super) fn effort(
+pub(in crate::dialect) fn effort(
     reasoning: &Setting<Reasoning<'_>>,
     model: Model,
-    out: &mut Outgoing,
+    losses: &mut Losses,
 ) -> Option<Effort> {
     let given = reasoning.as_ref()?;
     let effort = given.value.effort();
@@ -18,14 +19,13 @@ pub(super) fn effort(
     match model {
         Model::Plain => {
             if wants {
-                out.losses.dropped(given.path);
+                losses.dropped(given.path);
             }
             None
         }
         // They can't be told not to.
         Model::Reasons if effort == Some(Effort::None) => {
-            out.losses
-                .changed(given.path, "was sent as the least effort this model knows");
+            losses.changed(given.path, "was sent as the least effort this model knows");
             Some(Effort::Low)
         }
         _ => effort,

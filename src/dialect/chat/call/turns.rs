@@ -301,7 +301,7 @@ fn audio_format(media_type: &Text<'_>) -> Option<&'static str> {
 }
 
 /// Writes a URL, or one that holds the bytes.
-fn write_url(out: &mut Vec<u8>, source: &Source<'_>) {
+pub(in crate::dialect) fn write_url(out: &mut Vec<u8>, source: &Source<'_>) {
     match source {
         Source::Base64 { media_type, data } => {
             out.extend_from_slice(b"\"data:");
