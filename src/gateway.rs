@@ -14,6 +14,7 @@ mod batch;
 mod call;
 mod commit;
 mod course;
+mod crossing;
 mod directives;
 mod draft;
 pub mod drain;

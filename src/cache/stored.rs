@@ -42,6 +42,9 @@ pub struct Stored {
     pub finish: Option<Finish>,
     /// How long the upstream call took: the time a hit saves.
     pub took: Duration,
+    /// What did not come through on its way from another format, as
+    /// `x-nowait-dropped` says it.
+    pub dropped: Option<Box<str>>,
 }
 
 impl Stored {
@@ -79,6 +82,7 @@ impl Stored {
             usage: None,
             finish: None,
             took: Duration::ZERO,
+            dropped: None,
         }
     }
 

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::{ConfigArgs, sharing};
-use crate::config::{self, Balance, Config, Environment};
+use crate::config::{self, Balance, Config, Environment, OnLoss};
 use crate::dialect::Format;
 use crate::error::Error;
 use crate::gateway::attempt::race;
-use crate::gateway::plan::{Plan, Routes};
+use crate::gateway::plan::{Plan, Routes, Way};
 use crate::gateway::{status, traffic};
 use crate::provider::Provider;
 use crate::server::assemble;
@@ -74,13 +74,14 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         let provider = &target.callee.provider;
         let endpoints: Vec<_> = Format::ALL
             .into_iter()
-            .filter(|format| {
-                plan.candidates(*format).is_ok_and(|candidates| {
-                    let mut all = candidates.all.iter();
-                    all.any(|candidate| Arc::ptr_eq(&candidate.target, target))
+            .filter_map(|format| {
+                let mut all = plan.candidates(format).ok()?.all.iter();
+                let candidate = all.find(|it| Arc::ptr_eq(&it.target, target))?;
+                Some(match candidate.way {
+                    Way::AsItIs => format.as_str().to_owned(),
+                    Way::Through(wire) => format!("{} (as {})", format.as_str(), wire.as_str()),
                 })
             })
-            .map(Format::as_str)
             .collect();
         writeln!(
             text,
@@ -168,6 +169,16 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         match config.batch.embeddings {
             true => "calls under way at once travel as one, and vectors are kept one by one",
             false => "each call by itself",
+        }
+    )?;
+    writeln!(
+        text,
+        "  losses       {}",
+        match plan.on_loss {
+            OnLoss::Report =>
+                "what a target of another dialect can't be told is left out and named in x-nowait-dropped",
+            OnLoss::Reject =>
+                "a target of another dialect that can't be told all of a call is not asked; where no other is left, 400",
         }
     )?;
     writeln!(text, "  balance      {}", balance(plan))?;

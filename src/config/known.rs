@@ -1,21 +1,20 @@
 //! Which of the keys that were written exist.
 //!
 //! One walk over the file beside the reference: an unknown key gets the
-//! nearest valid name, a key whose feature is still to come a notice.
+//! nearest valid name.
 
 use super::nearest::nearest;
-use super::problem::{Place, Report};
+use super::problem::Report;
 use super::raw::{Node, Table, Value, join};
 use super::reference::{self, ROWS};
 
-/// Reports every unknown key, and every key set in vain.
+/// Reports every unknown key.
 pub(super) fn check(root: &Table, report: &Report) {
     walk(root, "", "", report);
 }
 
 fn walk(table: &Table, path: &str, pattern: &str, report: &Report) {
     let names = reference::names_in(pattern);
-    let mut idle: Vec<(&str, &Place)> = Vec::new();
     for (name, node) in &table.entries {
         let path = join(path, name);
         let known = names.contains(&name.as_str());
@@ -30,17 +29,7 @@ fn walk(table: &Table, path: &str, pattern: &str, report: &Report) {
         };
         if reference::is_section(&below) {
             section(node, &path, &below, report);
-        } else if is_idle(node, &below) {
-            idle.push((name, &node.place));
         }
-    }
-    if let Some((_, place)) = idle.first() {
-        let names: Vec<_> = idle.iter().map(|(name, _)| *name).collect();
-        let message = format!(
-            "{}: accepted, has no effect in this version",
-            names.join(", ")
-        );
-        report.notice(place, path, message);
     }
 }
 
@@ -56,16 +45,6 @@ fn section(node: &Node, path: &str, pattern: &str, report: &Report) {
         }
         // What is no table at all is for the section's own reader to refuse.
         _ => {}
-    }
-}
-
-fn is_idle(node: &Node, pattern: &str) -> bool {
-    let Some(unless) = reference::row(pattern).and_then(|row| row.later) else {
-        return false;
-    };
-    match &node.value {
-        Value::Text(text) => text.text != unless,
-        _ => true,
     }
 }
 

@@ -32,9 +32,6 @@ pub(super) struct Row {
     pub(super) sample: &'static str,
     /// What it does, in one line.
     pub(super) about: &'static str,
-    /// For a key whose feature comes in a later version: the word that asks
-    /// for what this version does anyway, or nothing.
-    pub(super) later: Option<&'static str>,
 }
 
 /// What a value looks like.

@@ -59,6 +59,22 @@ impl Losses {
         }
     }
 
+    /// And these.
+    pub fn extend(&mut self, others: &Self) {
+        for loss in &others.list {
+            self.note(&loss.path, loss.what.clone());
+        }
+    }
+
+    /// Those that a [`Self::header`] names.
+    pub fn of_header(text: &str) -> Self {
+        let mut losses = Self::default();
+        for path in text.split(',').filter(|path| !path.is_empty()) {
+            losses.dropped(path);
+        }
+        losses
+    }
+
     /// Whether everything came through.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -125,7 +141,13 @@ mod tests {
         losses.dropped("seed");
         losses.dropped("seed");
         losses.dropped("a b,\u{e9}\n");
-        assert_eq!(losses.header().as_deref(), Some("temperature,seed,a?b???"));
+        let header = losses.header();
+        assert_eq!(header.as_deref(), Some("temperature,seed,a?b???"));
+        let mut again = Losses::of_header("temperature,seed");
+        again.extend(&losses);
+        assert_eq!(again.iter().count(), 3);
+        again = Losses::of_header(again.header().as_deref().unwrap_or_default());
+        assert_eq!(again.header().as_deref(), Some("temperature,seed,a?b???"));
         let error = losses.refused().unwrap();
         assert_eq!(error.field(), Some("temperature"));
         assert!(error.message().contains("temperature was clamped to 1"));

@@ -80,7 +80,7 @@ use std::borrow::Cow;
 
 use crate::dialect::ir::{Answer, Event, Failure, Given, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Format, chat, gemini, ids, messages, responses};
+use crate::dialect::{Dialect, Format, chat, gemini, ids, messages, responses};
 use crate::error::Error;
 use crate::sse;
 
@@ -120,6 +120,26 @@ impl Wire {
             Format::Messages => Some(Self::Messages),
             Format::Responses => Some(Self::Responses),
             Format::Completions | Format::Embeddings | Format::CountTokens => None,
+        }
+    }
+
+    /// The form in which a provider of `dialect` is asked what it doesn't take
+    /// as it stands.
+    pub fn native(dialect: Dialect) -> Option<Self> {
+        match dialect {
+            Dialect::OpenAi => Some(Self::Chat),
+            Dialect::Anthropic => Some(Self::Messages),
+            Dialect::Gemini => Some(Self::Gemini),
+            Dialect::Sim => None,
+        }
+    }
+
+    /// Whose it is.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Responses => Dialect::OpenAi,
+            Self::Messages => Dialect::Anthropic,
+            Self::Gemini => Dialect::Gemini,
         }
     }
 

@@ -15,11 +15,13 @@ use http_body::{Body as _, Frame};
 use tokio::time::Instant;
 
 use super::attempt::{Limits, broken};
+use super::crossing::Crossed;
 use super::flight::{self, Head, Replay};
 use super::plan::Callee;
 use super::relay::{Form, Relay};
 use super::{Gateway, Instance};
 use crate::dialect::Format;
+use crate::dialect::loss::Losses;
 use crate::error::Error;
 use crate::http1::{Fields, Name};
 use crate::upstream::Incoming;
@@ -104,7 +106,7 @@ impl Asked {
         match &self.body {
             Source::Kept(bytes) => bytes,
             Source::After(ready, _) => ready.front().map_or(&[], |bytes| bytes),
-            Source::Upstream(_) | Source::Replay(..) => &[],
+            Source::Upstream(_) | Source::Replay(..) | Source::Crossed(_) => &[],
         }
     }
 
@@ -206,6 +208,8 @@ pub enum Source {
     Kept(Bytes),
     /// These pieces are here, the rest comes from there.
     After(VecDeque<Bytes>, Box<Self>),
+    /// In another format, translated as it comes.
+    Crossed(Box<Crossed>),
 }
 
 impl Source {
@@ -238,6 +242,16 @@ impl Source {
                 };
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Self::Crossed(crossed) => crossed.poll_frame(cx, callee),
+        }
+    }
+
+    /// What got lost of it on its way into the caller's format, until now.
+    pub(super) fn losses(&self) -> Option<&Losses> {
+        match self {
+            Self::Upstream(_) | Self::Replay(..) | Self::Kept(_) => None,
+            Self::After(_, rest) => rest.losses(),
+            Self::Crossed(crossed) => Some(crossed.losses()),
         }
     }
 
@@ -248,6 +262,7 @@ impl Source {
             Self::Replay(..) => false,
             Self::Kept(bytes) => bytes.is_empty(),
             Self::After(ready, rest) => ready.is_empty() && rest.is_end_stream(),
+            Self::Crossed(crossed) => crossed.is_over(),
         }
     }
 }

@@ -23,6 +23,7 @@ use super::drain::Drain;
 use super::intake::Patience;
 use super::plan::{Callee, Target};
 use crate::config::Timeouts;
+use crate::dialect::loss::Losses;
 use crate::dialect::{Finish, Usage};
 use crate::error::{Error, Kind};
 use crate::upstream::{self, Fault, FaultKind, Request, Response, Timing};
@@ -43,6 +44,9 @@ pub struct Attempt {
     pub usage: Option<Usage>,
     /// Why the generation ended.
     pub finish: Option<Finish>,
+    /// What did not come through between the caller's format and the
+    /// provider's.
+    pub dropped: Losses,
     /// The provider's own id of the answer's request.
     pub upstream_request_id: Option<Arc<str>>,
     /// The race it was part of.

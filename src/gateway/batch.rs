@@ -22,6 +22,7 @@ use super::reply::{Answered, Body};
 use super::{Caller, Gateway, headers};
 use crate::dialect::ErrorView;
 use crate::dialect::error::problem_body;
+use crate::dialect::loss::Losses;
 use crate::error::{Error, Kind};
 use crate::http1::Name;
 
@@ -44,6 +45,9 @@ pub(super) async fn answer(
         body,
         gateway.config.batch.concurrency.get(),
     )?;
+    for field in unknown {
+        ledger.attempt.dropped.dropped(field);
+    }
     let by_line = accepts_lines(&caller);
     let callees = gateway.routes.callees();
     let simulated = callees.iter().all(|callee| callee.provider.simulated);
@@ -62,10 +66,9 @@ pub(super) async fn answer(
         let mut answered = Answered::whole(StatusCode::OK, "application/x-ndjson", Bytes::new());
         answered.body = Body::Lines(Box::new(Lines(items)));
         headers::streaming(&mut answered.fields);
-        headers::dropped(&mut answered.fields, &unknown);
         answered
     } else {
-        whole(items, unknown, ledger).await?
+        whole(items, ledger).await?
     };
     if simulated {
         headers::simulated(&mut answered.fields);
@@ -73,21 +76,13 @@ pub(super) async fn answer(
     Ok(answered)
 }
 
-async fn whole(
-    mut items: Items,
-    mut dropped: Vec<String>,
-    ledger: &mut Ledger,
-) -> Result<Answered, Error> {
+async fn whole(mut items: Items, ledger: &mut Ledger) -> Result<Answered, Error> {
     let asked = Instant::now();
     let mut answers: Vec<Option<Bytes>> = vec![None; items.waiting.len()];
     while let Some((index, done)) = std::future::poll_fn(|cx| items.poll_next(cx)).await {
         answers[index] = Some(done.answer);
         // What one target has no place for, others don't either: named once.
-        for field in done.dropped {
-            if !dropped.contains(&field) {
-                dropped.push(field);
-            }
-        }
+        ledger.attempt.dropped.extend(&done.dropped);
     }
     // What of it was the gateway's own is in the items' lines.
     ledger.attempt.waited += asked.elapsed();
@@ -99,9 +94,7 @@ async fn whole(
         out.extend_from_slice(answer);
     }
     out.extend_from_slice(b"]}");
-    let mut answered = Answered::whole(StatusCode::OK, "application/json", out);
-    headers::dropped(&mut answered.fields, &dropped);
-    Ok(answered)
+    Ok(Answered::whole(StatusCode::OK, "application/json", out))
 }
 
 fn accepts_lines(caller: &Caller) -> bool {
@@ -191,7 +184,7 @@ struct Done {
     /// JSON.
     answer: Bytes,
     /// Fields its target has no place for.
-    dropped: Vec<String>,
+    dropped: Losses,
 }
 
 /// The items of one batch, each a ledger of its own.
@@ -238,7 +231,7 @@ async fn item(gateway: Arc<Gateway>, caller: &Arc<Caller>, ask: Ask, mut ledger:
     let answered = outcome.unwrap_or_else(|error| Answered::error(&error, None, &mut ledger));
     ledger.head_ready(answered.status);
     ledger.complete();
-    let dropped = headers::names_dropped(&answered.fields);
+    let dropped = std::mem::take(&mut ledger.attempt.dropped);
     let Body::Whole(body) = answered.body else {
         let error = Error::new(Kind::Internal, "an item of a batch is not a whole answer");
         let answer = wrapped(&problem_body(&ErrorView::new(&error, "")));

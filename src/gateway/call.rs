@@ -1,5 +1,6 @@
-//! A call in a dialect to a provider of the same: peek, splice the model's
-//! name, relay the rest untouched.
+//! A call in a dialect: peek, splice the model's name, relay the rest untouched.
+//! What a provider of another dialect is asked and answers comes here in the
+//! caller's own (`crossing`).
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::encoding::Coding;
 use super::events::Events;
 use super::headers;
 use super::ledger::Ledger;
-use super::plan::{Candidates, Plan};
+use super::plan::{Candidates, Plan, Way};
 use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::share::{Call, Wants};
@@ -66,7 +67,7 @@ pub(super) async fn answer(
         query: caller.query.as_deref(),
         body: &given.body,
         share: route.share,
-        tells_usage: wants.tells_usage(format) || given.asks_usage(lead),
+        tells_usage: wants.tells_usage(format) || given.is_told_usage(lead),
     };
     let terms = asking.terms(gateway, &caller);
     let inputs = match format {
@@ -100,8 +101,9 @@ pub(super) async fn answer(
     if ledger.streamed && asked.is_event_stream() && asked.status.is_success() {
         // What the caller has not asked for was asked for in its stead, or for
         // somebody else.
-        let is_extra =
-            asked.callee.provider.stream_usage == StreamUsage::Ask || ledger.shared.is_anothers();
+        let is_extra = asked.callee.provider.stream_usage == StreamUsage::Ask
+            || asked.callee.way(format) != Some(Way::AsItIs)
+            || ledger.shared.is_anothers();
         let hide_usage = is_extra && !tells_usage;
         let form = match ledger.shared.as_kept() {
             Some(kept) if kept.passes(hide_usage) => Form::Raw,
@@ -156,12 +158,6 @@ impl Route {
         peek: &Peek,
     ) -> Result<Self, Error> {
         let callee = gateway.callee(provider)?;
-        if !callee.provider.dialect.speaks(format) {
-            return Err(Error::invalid(format!(
-                "{provider} speaks the {} dialect and has no such endpoint",
-                callee.provider.dialect.as_str()
-            )));
-        }
         let model = peek
             .model
             .as_ref()
@@ -191,10 +187,11 @@ async fn streamed(
         Ok(Coding::Identity) => form,
         _ => Form::Raw,
     };
+    let may_lose = asked.body.losses().is_some();
     let mut relay = asked.relay(form, caller.takes_trailers);
     relay.begin(&mut ledger.attempt).await?;
     headers::streaming(&mut fields);
-    headers::announce_trailer(&mut fields, caller);
+    headers::announce_trailer(&mut fields, caller, may_lose);
     Ok(Answered {
         status,
         fields,

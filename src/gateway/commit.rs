@@ -19,6 +19,7 @@ use super::asked::Asked;
 use super::attempt::failure::{Failure, FailureKind};
 use super::attempt::pause;
 use super::attempt::{Attempt, Limits, Unanswered};
+use super::crossing::{self, Crossing};
 use super::encoding::Coding;
 use super::events::Events;
 use super::relay::{Form, Step};
@@ -77,16 +78,26 @@ const REFUSAL_MAX: usize = 64 << 10;
 
 /// Reads an answer, whose head has come, up to its commit point. A stream is not
 /// held back for it where there is no second attempt it could be for
-/// (`is_last`).
+/// (`is_last`). What is answered to a `crossing` comes out in its caller's
+/// format.
 pub(super) async fn commit(
     asked: Asked,
+    crossing: Option<&Crossing>,
     is_last: bool,
     attempt: &mut Attempt,
 ) -> Result<Asked, Broken> {
     let status = asked.status;
     if !status.is_success() {
-        return Err(refused(asked, attempt).await);
+        return Err(refused(asked, crossing, attempt).await);
     }
+    let asked = match crossing {
+        Some(crossing) if asked.is_event_stream() => crossing.stream(asked)?,
+        Some(crossing) => {
+            let asked = whole(asked, crossing::LARGEST, attempt).await?;
+            return crossing.whole(json(crossing.decoded(asked)?)?, attempt);
+        }
+        None => asked,
+    };
     // The frames of a compressed stream can't be seen.
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
     match asked.is_event_stream() {
@@ -194,22 +205,32 @@ fn json(asked: Asked) -> Result<Asked, Broken> {
 }
 
 /// Reads what a refusal is about, as far as its status leaves that open.
-async fn refused(asked: Asked, attempt: &mut Attempt) -> Broken {
-    let status = asked.status;
-    let is_open = matches!(status.as_u16(), 400 | 402 | 403 | 413 | 422 | 429);
+async fn refused(asked: Asked, crossing: Option<&Crossing>, attempt: &mut Attempt) -> Broken {
+    let status = asked.status.as_u16();
+    let is_open = matches!(status, 400 | 402 | 403 | 413 | 422 | 429);
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
-    if !is_open || !is_plain {
+    let is_read = is_open && is_plain;
+    if !is_read && crossing.is_none() {
         return Broken {
-            kind: FailureKind::Status(status.as_u16()),
+            kind: FailureKind::Status(status),
             told: Told::Said(Box::new(asked)),
         };
     }
-    match whole(asked, REFUSAL_MAX, attempt).await {
-        Ok(said) => Broken {
-            kind: complaint(Some(status.as_u16()), said.ready()).into(),
-            told: Told::Said(Box::new(said)),
-        },
-        Err(broken) => broken,
+    let said = match whole(asked, REFUSAL_MAX, attempt).await {
+        Ok(said) => said,
+        Err(broken) => return broken,
+    };
+    let kind = match is_read {
+        true => complaint(Some(status), said.ready()).into(),
+        false => FailureKind::Status(status),
+    };
+    let said = match crossing {
+        Some(crossing) => crossing.refusal(said),
+        None => said,
+    };
+    Broken {
+        kind,
+        told: Told::Said(Box::new(said)),
     }
 }
 

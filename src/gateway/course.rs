@@ -21,10 +21,11 @@ use super::attempt::policy::Fallbacks;
 use super::attempt::race::{Blame, Loser, Race, Readiness, Rules, Step, Why, Withheld, World};
 use super::attempt::{Attempt, Bound, Limits, Unanswered};
 use super::commit::{Broken, Told, commit};
+use super::crossing::Crossing;
 use super::draft::{Draft, Words};
 use super::ledger::Ledger;
 use super::plain;
-use super::plan::{Callee, Candidate, Candidates, Plan, Target};
+use super::plan::{Callee, Candidate, Candidates, Plan, Target, Way};
 use super::{Caller, Gateway};
 use crate::config::Hedge;
 use crate::dialect::sharing::Effect;
@@ -132,6 +133,7 @@ impl Course {
             deadline: rules.deadline,
             places: self.rank(began, &mut rng),
             tries: [None, None],
+            crossings: Vec::new(),
         };
         let mut race = Race::new(rules, field.places.count());
         let mut failed = Vec::new();
@@ -197,11 +199,16 @@ impl Course {
     async fn ask(
         &self,
         candidate: &Candidate,
+        crossing: Option<Arc<Crossing>>,
         limits: &Limits,
     ) -> (Result<Asked, Broken>, Box<Attempt>) {
         let mut books = Box::<Attempt>::default();
         let gateway = &self.gateway;
-        let request = self.draft.to(candidate, &gateway.instance);
+        let crossing = crossing.as_deref();
+        let request = self.draft.to(candidate, crossing, &gateway.instance);
+        if let Some(crossing) = crossing {
+            books.dropped = crossing.losses.clone();
+        }
         let (callee, id) = (&candidate.target.callee, &self.draft.request_id);
         let asked = gateway.ask(callee, request, *limits, id, &mut books);
         let outcome = match asked.await {
@@ -211,7 +218,7 @@ impl Course {
                     ..asked
                 };
                 let is_last = self.attempts <= 1 && self.hedging.when == Hedge::Off;
-                let asked = commit(asked, is_last, &mut books).await;
+                let asked = commit(asked, crossing, is_last, &mut books).await;
                 match self.draft.is_read() {
                     true => asked.and_then(plain::readable),
                     false => asked,
@@ -314,6 +321,9 @@ struct Field<'a> {
     deadline: Option<Instant>,
     places: Places,
     tries: [Option<Try<'a>>; 2],
+    /// What the targets of other dialects are asked, or why they can't be; made
+    /// when one is first asked.
+    crossings: Vec<(&'a Target, Result<Arc<Crossing>, Error>)>,
 }
 
 /// An attempt that runs.
@@ -321,6 +331,8 @@ struct Try<'a> {
     number: usize,
     place: usize,
     candidate: &'a Candidate,
+    /// What is asked, where that is in another dialect.
+    crossing: Option<Arc<Crossing>>,
     why: Why,
     /// From when it was sent.
     pending: Option<Pending>,
@@ -333,6 +345,8 @@ enum Work<'a> {
     Entering(Instant, Boxed<'a, Result<Permit, Turned>>),
     /// Its answer, with the right to ask for it.
     Asking(Permit, Boxed<'a, (Result<Asked, Broken>, Box<Attempt>)>),
+    /// To be told that its target can't be asked.
+    Unsaid(Error),
     /// Nothing: it has ended.
     Over,
 }
@@ -369,22 +383,48 @@ impl<'a> Field<'a> {
             number,
             place,
             candidate,
+            crossing: None,
             why,
             pending: None,
             work: Work::Over,
         };
-        let entry = course.entry(candidate, self.deadline);
-        match admission.try_enter(now, &entry) {
-            Some(permit) => attempt.ask(course, self.limits, permit, now),
-            None => {
-                let entering = async move { admission.enter(now, &entry).await };
-                attempt.work = Work::Entering(now, Box::pin(entering));
+        match self.crossing(candidate) {
+            Err(error) => attempt.work = Work::Unsaid(error),
+            Ok(crossing) => {
+                attempt.crossing = crossing;
+                let entry = course.entry(candidate, self.deadline);
+                match admission.try_enter(now, &entry) {
+                    Some(permit) => attempt.ask(course, self.limits, permit, now),
+                    None => {
+                        let entering = async move { admission.enter(now, &entry).await };
+                        attempt.work = Work::Entering(now, Box::pin(entering));
+                    }
+                }
             }
         }
         let is_sent = attempt.pending.is_some();
         let free = self.tries.iter_mut().find(|slot| slot.is_none());
         *free.expect("a race has two attempts at most") = Some(attempt);
         is_sent
+    }
+
+    /// What `candidate` is asked, where that is in another dialect. It is
+    /// written once for each model of a provider.
+    fn crossing(&mut self, candidate: &'a Candidate) -> Result<Option<Arc<Crossing>>, Error> {
+        let Way::Through(wire) = candidate.way else {
+            return Ok(None);
+        };
+        let target = &*candidate.target;
+        let is_same = |other: &Target| other.full_name == target.full_name;
+        let made = self.crossings.iter().find(|(other, _)| is_same(other));
+        if let Some((_, made)) = made {
+            return made.clone().map(Some);
+        }
+        let course = self.course;
+        let on_loss = course.candidates.on_loss;
+        let made = Crossing::write(&course.draft, candidate, wire, on_loss).map(Arc::new);
+        self.crossings.push((target, made.clone()));
+        made.map(Some)
     }
 
     /// The next thing that happens, at the latest `until`.
@@ -579,7 +619,9 @@ impl<'a> Try<'a> {
         let span = course.ask.span;
         let pending = target.standing.try_begin(now, span);
         self.pending = Some(pending.unwrap_or_else(|| target.standing.begin(now, span)));
-        self.work = Work::Asking(permit, Box::pin(course.ask(self.candidate, limits)));
+        let crossing = self.crossing.clone();
+        let asking = course.ask(self.candidate, crossing, limits);
+        self.work = Work::Asking(permit, Box::pin(asking));
     }
 
     fn poll(
@@ -590,6 +632,14 @@ impl<'a> Try<'a> {
     ) -> Poll<Event> {
         match &mut self.work {
             Work::Over => Poll::Pending,
+            Work::Unsaid(error) => {
+                let unsaid = Unanswered {
+                    kind: FailureKind::Unsaid,
+                    error: error.clone(),
+                };
+                self.work = Work::Over;
+                Poll::Ready(Event::Failed(self.number, unsaid.into(), None))
+            }
             Work::Entering(since, entering) => {
                 let entered = ready!(entering.as_mut().poll(cx));
                 let now = Instant::now();
@@ -651,7 +701,7 @@ impl<'a> Try<'a> {
             FailureKind::Status(_) | FailureKind::ContextLength | FailureKind::ContentPolicy => {
                 End::Refused
             }
-            FailureKind::Busy | FailureKind::Deadline => End::Cut,
+            FailureKind::Busy | FailureKind::Deadline | FailureKind::Unsaid => End::Cut,
         };
         if pending.end(now, end) {
             self.candidate.target.callee.traffic.counts.ejections.inc();

@@ -11,10 +11,11 @@ use http::Method;
 
 use super::Caller;
 use super::Instance;
+use super::crossing::Crossing;
 use super::generate;
 use super::headers::{self, Passage};
 use super::manner;
-use super::plan::Candidate;
+use super::plan::{Candidate, Way};
 use crate::dialect::Format;
 use crate::dialect::peek::{self, Peek};
 use crate::dialect::prefix::prefix;
@@ -105,14 +106,41 @@ impl Given {
     pub(super) fn asks_usage(&self, candidate: &Candidate) -> bool {
         self.tells_no_usage
             && candidate.format == Format::Chat
+            && candidate.way == Way::AsItIs
             && candidate.target.callee.provider.stream_usage == StreamUsage::Ask
+    }
+
+    /// Whether that target's answer tells what it took, though its caller has
+    /// not asked.
+    pub(super) fn is_told_usage(&self, candidate: &Candidate) -> bool {
+        self.asks_usage(candidate) || candidate.way != Way::AsItIs
     }
 }
 
 impl Draft {
-    /// The call to that target.
-    pub(super) fn to(&self, candidate: &Candidate, instance: &Instance) -> Request {
+    /// The call to that target; `crossing` is what it says where that is in
+    /// another dialect.
+    pub(super) fn to(
+        &self,
+        candidate: &Candidate,
+        crossing: Option<&Crossing>,
+        instance: &Instance,
+    ) -> Request {
         let (caller, id) = (&self.caller, &self.request_id);
+        if let Some(crossing) = crossing {
+            let callee = &candidate.target.callee;
+            let passage = Passage::Own(crossing.dialect());
+            let mut fields = headers::outgoing(caller, callee, passage, instance, id);
+            for (name, value) in &crossing.headers {
+                fields.push_text(name.as_bytes(), value.as_bytes());
+            }
+            return Request {
+                method: Method::POST,
+                target: crossing.path.clone(),
+                fields,
+                body: crossing.body.clone().into(),
+            };
+        }
         let (target, format) = (&candidate.target, candidate.format);
         let (query, passage, body) = match &self.words {
             Words::Given(given) => {
@@ -129,6 +157,16 @@ impl Draft {
             target: target.callee.path(format, &target.model, query),
             fields: headers::outgoing(caller, &target.callee, passage, instance, id),
             body,
+        }
+    }
+
+    /// What it says to that target, in its own format.
+    pub(super) fn body(&self, candidate: &Candidate) -> Bytes {
+        match &self.words {
+            Words::Given(given) => given.body.clone(),
+            Words::Prompt { ask, stream } => {
+                generate::body_of(ask, &candidate.target, candidate.format, *stream).0
+            }
         }
     }
 

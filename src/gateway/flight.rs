@@ -28,6 +28,7 @@ use super::share::Wants;
 use crate::cache::recording::{self, Broken};
 use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
 use crate::cache::{Key, Store, flights};
+use crate::dialect::loss::Losses;
 use crate::dialect::{Ending, Finish, Format, Usage, answer, fold, unfold};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
@@ -115,7 +116,10 @@ impl Head {
             fields,
             format: hit.stored.format,
             form: hit.stored.form,
-            attempt: Attempt::default(),
+            attempt: Attempt {
+                dropped: Losses::of_header(hit.stored.dropped.as_deref().unwrap_or_default()),
+                ..Attempt::default()
+            },
             sent: Instant::now(),
             kept: Some(Kept::of(hit)),
             kept_of: Some(Arc::clone(&hit.stored.label)),
@@ -417,6 +421,7 @@ impl Answering {
         stored.usage = usage;
         stored.finish = self.attempt.finish;
         stored.took = self.began.elapsed();
+        stored.dropped = self.attempt.dropped.header().map(Into::into);
         self.gateway.cache.keep(key, stored);
     }
 }

@@ -31,7 +31,7 @@ use crate::cache::Form as Kept;
 use crate::dialect::Format;
 use crate::dialect::generate::{Prompt, Refusal, Style, decode, encode, refusal};
 use crate::error::{Error, Kind};
-use crate::http1::{Fields, Name, NameSet};
+use crate::http1::{Fields, Name};
 
 /// What a caller of the plain endpoint asks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -325,15 +325,16 @@ pub(super) async fn answer(
     if format != lead.format {
         dropped = body_of(&ask, target, format, ledger.streamed).1;
     }
-    let mut answered = if !asked.status.is_success() {
+    let answered = if !asked.status.is_success() {
         refused(asked, target, ledger).await?
     } else if ledger.streamed {
         streamed(asked, caller, target, format, shape, ledger).await?
     } else {
         whole(asked, target, format, ledger).await?
     };
-    dropped.extend(unknown);
-    headers::dropped(&mut answered.fields, &dropped);
+    for field in dropped.into_iter().chain(unknown) {
+        ledger.attempt.dropped.dropped(field);
+    }
     Ok(answered)
 }
 
@@ -377,8 +378,9 @@ async fn streamed(
             "a compressed stream came where none was asked for",
         ));
     }
-    let mut fields = passed_on(&asked.fields);
+    let mut fields = headers::passed_on(&asked.fields);
     let plain = Plain::new(format, shape, names(target, ledger));
+    let may_lose = asked.body.losses().is_some();
     let mut relay = asked.relay(Form::Plain(plain), caller.takes_trailers);
     let begun = relay.begin(&mut ledger.attempt).await;
     if let Some((said, status)) = relay
@@ -394,7 +396,7 @@ async fn streamed(
     };
     fields.set(Name::ContentType, content_type);
     headers::streaming(&mut fields);
-    headers::announce_trailer(&mut fields, caller);
+    headers::announce_trailer(&mut fields, caller, may_lose);
     Ok(Answered {
         status: StatusCode::OK,
         fields,
@@ -408,7 +410,7 @@ async fn whole(
     format: Format,
     ledger: &mut Ledger,
 ) -> Result<Answered, Error> {
-    let theirs = passed_on(&asked.fields);
+    let theirs = headers::passed_on(&asked.fields);
     let body = body(asked, target, ledger).await?;
     let answer = decode(format, &body).map_err(|fault| {
         let name = &target.callee.provider.name;
@@ -451,25 +453,10 @@ fn names(target: &Target, ledger: &Ledger) -> Names {
     }
 }
 
-/// What of a provider's headers concerns a caller of the plain endpoint:
-/// limits, and what names the request there.
-fn passed_on(theirs: &Fields) -> Fields {
-    const PASSED: NameSet = NameSet::of(&[
-        Name::RetryAfter,
-        Name::RetryAfterMs,
-        Name::ServerTiming,
-        Name::XNowaitUpstreamRequestId,
-        Name::RateLimit,
-    ]);
-    let mut fields = Fields::with_capacity(12, 512);
-    fields.extend(theirs, |field| PASSED.has(field.name));
-    fields
-}
-
 /// A provider's refusal, as a problem with the provider's own status.
 async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Answered, Error> {
     let status = asked.status;
-    let theirs = passed_on(&asked.fields);
+    let theirs = headers::passed_on(&asked.fields);
     let said = refusal(&body(asked, target, ledger).await?);
     problem(&said, status, &theirs, target, ledger)
 }

@@ -4,6 +4,7 @@
 //! stays here; everything else passes both ways, known or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::auth::{self, KEYS};
@@ -111,7 +112,7 @@ pub(super) fn outgoing(
         // A body that was read as JSON is JSON, whatever the caller called it.
         Passage::Watched if fields.has(Name::ContentType) => {}
         Passage::Watched => fields.push(Name::ContentType, "application/json"),
-        Passage::Own(dialect) => own_call(&mut fields, dialect),
+        Passage::Own(dialect) => own_call(&mut fields, callee, dialect),
     }
     fields
 }
@@ -120,27 +121,35 @@ pub(super) fn outgoing(
 const OURS: usize = 192;
 
 /// What a call that nowait writes itself says in its caller's stead.
-fn own_call(fields: &mut Fields, dialect: Dialect) {
+fn own_call(fields: &mut Fields, callee: &Callee, dialect: Dialect) {
     fields.set(Name::ContentType, "application/json");
     fields.set(Name::UserAgent, USER_AGENT);
     if dialect == Dialect::Anthropic {
-        move_key(fields, Name::Authorization, Name::XApiKey);
         fields.set(Name::AnthropicVersion, "2023-06-01");
-    } else {
-        move_key(fields, Name::XApiKey, Name::Authorization);
+    }
+    if callee.provider.key.is_some() {
+        return;
+    }
+    let to = match dialect {
+        Dialect::Anthropic => Name::XApiKey,
+        Dialect::Gemini => Name::XGoogApiKey,
+        Dialect::OpenAi | Dialect::Sim => Name::Authorization,
+    };
+    for from in [Name::Authorization, Name::XApiKey, Name::XGoogApiKey] {
+        if from != to {
+            move_key(fields, from, to);
+        }
     }
 }
 
 /// A caller's own key comes in the header of whichever SDK it has at hand; the
 /// provider wants it in its own.
 fn move_key(fields: &mut Fields, from: Name, to: Name) {
-    if fields.has(to) {
-        return;
-    }
-    let Some(key) = fields.get(from).map(<[u8]>::to_vec) else {
+    let key = fields.get(from).map(<[u8]>::to_vec);
+    fields.remove(from);
+    let Some(key) = key.filter(|_| !fields.has(to)) else {
         return;
     };
-    fields.remove(from);
     let key = match to {
         Name::Authorization => [auth::BEARER, &key].concat(),
         _ => key.strip_prefix(auth::BEARER).unwrap_or(&key).to_vec(),
@@ -190,6 +199,9 @@ pub(super) fn reply(fields: &mut Fields, ledger: &Ledger, instance: &Instance) {
         let mut digits = itoa::Buffer::new();
         fields.set(Name::XNowaitAttempts, digits.format(ledger.attempts()));
     }
+    if let Some(paths) = ledger.attempt.dropped.header() {
+        fields.set(Name::XNowaitDropped, paths);
+    }
     if ledger.attempt.race.retries_spent {
         fields.set(Name::XShouldRetry, "false");
     }
@@ -207,30 +219,41 @@ pub(super) fn streaming(fields: &mut Fields) {
     fields.remove(Name::ContentLength);
 }
 
-/// Announces the trailer of a stream's totals to a caller who takes it.
-pub(super) fn announce_trailer(fields: &mut Fields, caller: &Caller) {
+/// Announces the trailer of a stream's totals, and of what of it got lost, to a
+/// caller who takes it.
+pub(super) fn announce_trailer(fields: &mut Fields, caller: &Caller, may_lose: bool) {
     if caller.takes_trailers {
-        fields.push(Name::Trailer, "server-timing");
+        fields.push(
+            Name::Trailer,
+            match may_lose {
+                true => "server-timing, x-nowait-dropped",
+                false => "server-timing",
+            },
+        );
     }
 }
 
-/// Names what could not be carried. Field names are the caller's and are cut
-/// to what a header can hold.
-pub(super) fn dropped(fields: &mut Fields, names: &[String]) {
-    if names.is_empty() {
-        return;
-    }
-    let mut text = names.join(",");
-    text.retain(|c| c.is_ascii_graphic());
-    text.truncate(500);
-    fields.set(Name::XNowaitDropped, text);
+/// What of a provider's headers concerns any caller, whatever it speaks:
+/// limits, and what names the request there.
+pub(super) fn passed_on(theirs: &Fields) -> Fields {
+    const PASSED: NameSet = NameSet::of(&[
+        Name::RetryAfter,
+        Name::RetryAfterMs,
+        Name::ServerTiming,
+        Name::XNowaitUpstreamRequestId,
+        Name::XShouldRetry,
+        Name::RateLimit,
+    ]);
+    let mut fields = Fields::with_capacity(12, 512);
+    fields.extend(theirs, |field| PASSED.has(field.name));
+    fields
 }
 
-/// What [`dropped`] has named.
-pub(super) fn names_dropped(fields: &Fields) -> Vec<String> {
-    let text = fields.text(Name::XNowaitDropped);
-    let names = text.into_iter().flat_map(|text| text.split(','));
-    names.map(str::to_owned).collect()
+/// Says when to try again.
+pub(super) fn retry_after(fields: &mut Fields, wait: Duration) {
+    // Whole seconds, and never zero: callers take that for "at once".
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    fields.set(Name::RetryAfter, seconds.max(1).to_string());
 }
 
 /// Refuses what a page of another site makes a browser send. Without keys

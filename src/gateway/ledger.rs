@@ -510,6 +510,9 @@ impl Ledger {
         if let Some(finish) = self.attempt.finish {
             fact(name!("finish"), Fact::Word(finish.as_str()));
         }
+        if let Some(paths) = self.attempt.dropped.header() {
+            fact(name!("dropped"), Fact::Text(&paths));
+        }
         if self.outcome == Outcome::Open {
             fact(name!("cancelled"), Fact::Flag(true));
         }

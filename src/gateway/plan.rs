@@ -17,7 +17,8 @@ use super::auth::Tenant;
 use super::manner;
 use super::traffic::Traffic;
 use crate::cache::Label;
-use crate::config::{Balance, Config, FallbackOn, Hedge, Share, Timeouts, nearest};
+use crate::config::{Balance, Config, FallbackOn, Hedge, OnLoss, Share, Timeouts, nearest};
+use crate::dialect::translate::Wire;
 use crate::dialect::{Dialect, Format};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name};
@@ -152,6 +153,36 @@ impl Callee {
             let prefix = &self.provider.base.prefix;
             format!("{prefix}/deployments/{}{path}", percent_encode(model))
         })
+    }
+
+    /// The path of a call to `model` that a translation has written: `path` is
+    /// below the base URL, and may have a query.
+    pub fn path_of(
+        &self,
+        path: &str,
+        model: &str,
+        dialect: Dialect,
+    ) -> Result<PathAndQuery, Error> {
+        let whole = self
+            .deployment(model, path)
+            .unwrap_or_else(|| format!("{}{path}", root(&self.provider, dialect)));
+        let whole: PathAndQuery = whole.parse().map_err(|fault| {
+            Error::invalid("the model's name can't be part of a path: name another")
+                .because(http::Error::from(fault))
+                .param("model")
+        })?;
+        let query = whole.query().map(str::to_owned);
+        Ok(self.with_query(whole, query.as_deref()))
+    }
+
+    /// How a call in `format` is made of it, if it can be.
+    pub fn way(&self, format: Format) -> Option<Way> {
+        let dialect = self.provider.dialect;
+        if dialect.speaks(format) {
+            return Some(Way::AsItIs);
+        }
+        Wire::of(format)?;
+        Wire::native(dialect).map(Way::Through)
     }
 
     /// The path of a raw call: `rest` below the base URL, with or without the
@@ -369,6 +400,8 @@ pub struct Plan {
     pub hedge: Hedge,
     /// Refusals after which another is asked.
     pub fallback_on: Fallbacks,
+    /// What becomes of a call some of which a target can't be told.
+    pub on_loss: OnLoss,
     /// The deadlines of its calls.
     pub timeouts: Timeouts,
     /// Which of its calls may share an answer, where the model has a rule of
@@ -389,8 +422,10 @@ pub struct Candidates {
     pub all: Vec<Candidate>,
     /// How they are ranked.
     pub policy: Policy,
-    /// What tells them from others, where they are several: an answer of any of
-    /// them is an answer of all.
+    /// What becomes of a call some of which one of them can't be told.
+    pub on_loss: OnLoss,
+    /// What tells them from others, where they are several or refuse what
+    /// others answer: an answer of any of them is an answer of all.
     pub identity: Option<String>,
 }
 
@@ -421,29 +456,43 @@ impl Candidates {
                 .expect_err("it was refused above")),
             count if count == self.all.len() => Ok(Arc::clone(self)),
             // Weights are of the whole list; a rarity like this does without.
-            _ => Ok(Arc::new(Self::new(all, Policy::Order))),
+            _ => Ok(Arc::new(Self::new(all, Policy::Order, self.on_loss))),
         }
     }
 
-    fn new(all: Vec<Candidate>, policy: Policy) -> Self {
+    fn new(all: Vec<Candidate>, policy: Policy, on_loss: OnLoss) -> Self {
         let first = all.first().map(|first| &first.target);
         let is_one = first.is_none_or(|first| {
             let mut all = all.iter();
             all.all(|other| other.target.full_name == first.full_name)
         });
-        let identity = (!is_one).then(|| {
+        let identity = (!is_one || on_loss == OnLoss::Reject).then(|| {
             let names = all.iter().map(|it| {
                 let target = &it.target;
                 format!("{} {}\n", target.callee.base_url, target.full_name)
             });
-            names.collect()
+            let names: String = names.collect();
+            match on_loss {
+                OnLoss::Report => names,
+                OnLoss::Reject => format!("without loss\n{names}"),
+            }
         });
         Self {
             all,
             policy,
+            on_loss,
             identity,
         }
     }
+}
+
+/// How a call goes to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In the form it has.
+    AsItIs,
+    /// Translated into this one, and its answer back.
+    Through(Wire),
 }
 
 /// A target that may answer a call.
@@ -451,22 +500,24 @@ impl Candidates {
 pub struct Candidate {
     /// Who it is.
     pub target: Arc<Target>,
-    /// The form a call to it is written in.
+    /// The form the call has and its answer is to have. Nothing but the way
+    /// there knows another.
     pub format: Format,
+    /// How it goes there.
+    pub way: Way,
     /// How many calls it gets beside the others.
     pub weight: u32,
 }
 
 impl Plan {
-    /// The targets that take `format` as it stands, in the order of the
-    /// configuration; never empty.
+    /// The targets that can be asked a call in `format`, as it stands or
+    /// translated, in the order of the configuration; never empty.
     ///
     /// Vectors of different models don't mix: of those that embed only the
     /// ones of the first one's model count.
     pub fn candidates(&self, format: Format) -> Result<&Arc<Candidates>, Error> {
         let candidates = self.candidates[format as usize].get_or_init(|| {
-            let takes = |dialect: Dialect| dialect.speaks(format).then_some(format);
-            let mut candidates = self.those(takes);
+            let mut candidates = self.those(|callee| Some((format, callee.way(format)?)));
             if format == Format::Embeddings
                 && let Some(first) = candidates.first().map(|first| first.target.model.clone())
             {
@@ -477,35 +528,34 @@ impl Plan {
         if !candidates.all.is_empty() {
             return Ok(candidates);
         }
-        Err({
-            let target = &self.targets[0];
-            Error::invalid(format!(
-                "the model `{}` is served by {}, which speaks the {} dialect; this endpoint is {}'s and \
-                 translation between dialects is not in this version: {}",
-                self.name,
-                target.callee.provider.name,
-                target.callee.provider.dialect.as_str(),
-                format.dialect().as_str(),
-                match target.callee.provider.dialect {
-                    Dialect::Anthropic => "call /v1/messages, or /generate",
-                    Dialect::Gemini => "call it raw at /gemini/…",
-                    Dialect::OpenAi | Dialect::Sim => "call /v1/chat/completions, or /generate",
-                }
-            ))
-            .param("model")
-        })
+        let provider = &self.targets[0].callee.provider;
+        Err(Error::invalid(format!(
+            "the model `{}` is served by {}, which speaks the {} dialect, and {} of the {} dialect can't be \
+             translated to it: {}",
+            self.name,
+            provider.name,
+            provider.dialect.as_str(),
+            format.path(),
+            format.dialect().as_str(),
+            match format {
+                Format::Embeddings | Format::CountTokens => "name a model of a provider that has this endpoint",
+                _ => "call /v1/chat/completions or /v1/messages",
+            }
+        ))
+        .param("model"))
     }
 
     /// The targets the plain endpoint can speak to, in the order of the
     /// configuration; never empty.
     pub fn plain_candidates(&self) -> Result<&Arc<Candidates>, Error> {
         let candidates = self.plain.get_or_init(|| {
-            let form = |dialect| match dialect {
-                Dialect::OpenAi | Dialect::Sim => Some(Format::Chat),
-                Dialect::Anthropic => Some(Format::Messages),
-                Dialect::Gemini => None,
-            };
-            self.picked(self.those(form))
+            self.picked(self.those(|callee| {
+                let format = match callee.provider.dialect {
+                    Dialect::Anthropic => Format::Messages,
+                    Dialect::OpenAi | Dialect::Sim | Dialect::Gemini => Format::Chat,
+                };
+                Some((format, callee.way(format)?))
+            }))
         });
         if !candidates.all.is_empty() {
             return Ok(candidates);
@@ -530,15 +580,17 @@ impl Plan {
             Balance::LeastPending => Policy::LeastPending,
             Balance::Sticky => Policy::Sticky,
         };
-        Arc::new(Candidates::new(all, policy))
+        Arc::new(Candidates::new(all, policy, self.on_loss))
     }
 
-    fn those(&self, form: impl Fn(Dialect) -> Option<Format>) -> Vec<Candidate> {
+    fn those(&self, ways: impl Fn(&Callee) -> Option<(Format, Way)>) -> Vec<Candidate> {
         let weighed = self.targets.iter().zip(&self.weights);
         weighed
             .filter_map(|(target, weight)| {
+                let (format, way) = ways(&target.callee)?;
                 Some(Candidate {
-                    format: form(target.callee.provider.dialect)?,
+                    format,
+                    way,
                     target: Arc::clone(target),
                     weight: *weight,
                 })
@@ -622,6 +674,7 @@ impl Routes {
                     balance: model.balance,
                     hedge: model.hedge,
                     fallback_on: fallbacks(&model.fallback_on),
+                    on_loss: model.on_loss,
                     timeouts: model.timeout,
                     share: model.share,
                     why: format!("[models.{}]", model.name),
@@ -703,6 +756,7 @@ impl Routes {
             targets,
             hedge: Hedge::Off,
             fallback_on: Fallbacks::default(),
+            on_loss: OnLoss::Report,
             timeouts: self.timeouts,
             share: None,
             why,

@@ -86,7 +86,7 @@ pub(super) async fn answer(
         fields.set(Name::XAccelBuffering, "no");
     }
     let relay = asked.relay(Form::Raw, caller.takes_trailers);
-    headers::announce_trailer(&mut fields, caller);
+    headers::announce_trailer(&mut fields, caller, false);
     Ok(Answered {
         status,
         fields,

@@ -460,10 +460,18 @@ impl Relay {
         if let Form::Long(long) = &self.form {
             attempt.usage = answer::usage_at_end(long.format, &long.end);
         }
+        if let Some(losses) = self.body.losses() {
+            attempt.dropped.extend(losses);
+        }
         if let Some(watch) = self.watch() {
             attempt.usage = watch.usage();
             attempt.finish = watch.finish();
         }
+    }
+
+    /// Whether anything of it got lost on its way into the caller's format.
+    pub fn loses(&self) -> bool {
+        self.body.losses().is_some_and(|losses| !losses.is_empty())
     }
 
     /// How the stream stands; nothing where it isn't watched.

@@ -70,10 +70,7 @@ impl Answered {
             ),
         };
         if let Some(wait) = error.wait() {
-            // Whole seconds, and never zero: callers take that for "at once".
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let seconds = seconds.max(1).to_string();
-            answered.fields.set(Name::RetryAfter, seconds);
+            headers::retry_after(&mut answered.fields, wait);
         }
         if let Some(methods) = error.methods() {
             answered.fields.set(Name::Allow, methods);
@@ -194,7 +191,13 @@ impl Reply {
                 Step::End(trailers) => {
                     relay.settle(&mut ledger.attempt);
                     ledger.complete();
+                    let lost = relay.loses().then(|| ledger.attempt.dropped.header());
                     Poll::Ready(trailers.map(|mut trailers| {
+                        if let Some(paths) = lost.flatten()
+                            && let Ok(paths) = HeaderValue::try_from(paths)
+                        {
+                            trailers.append("x-nowait-dropped", paths);
+                        }
                         if let Ok(totals) = HeaderValue::try_from(ledger.totals()) {
                             trailers.append("server-timing", totals);
                         }

@@ -178,11 +178,11 @@ fn an_unknown_model_is_answered_with_the_nearest_names() {
             assert!(said.contains(asked), "{asked}: {said}");
         }
     }
-    // A model of the other dialect is another matter: it exists.
-    let reply = gateway.post("/v1/messages", r#"{"model":"up/m","messages":[]}"#);
-    let said = Door::Messages.assert_error(&reply, 400, "invalid_request");
+    // A model that has no such endpoint is another matter: it exists.
+    let reply = gateway.post("/v1/embeddings", r#"{"model":"claude/m","input":"x"}"#);
+    let said = Door::Chat.assert_error(&reply, 400, "invalid_request");
     assert!(
-        said.contains("call /v1/chat/completions, or /generate"),
+        said.contains("name a model of a provider that has this endpoint"),
         "{said}"
     );
 }

@@ -15,6 +15,8 @@ mod certificates;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod crossing;
+#[cfg(test)]
 mod deadlines;
 #[cfg(test)]
 mod ending;

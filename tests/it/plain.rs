@@ -267,7 +267,7 @@ async fn fields_that_go_nowhere_are_named() {
         (
             "/generate",
             "{\"prompt\": \"x\", \"a\\r\\nx-evil: 1\": 1}",
-            "ax-evil:1",
+            "a??x-evil:?1",
         ),
     ] {
         for stream in ["false", "true"] {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! "nwt" version:u8 checksum:16 { flags:u8 format:u8 finish:u8 ttl_ms:u64 took_us:u64
-//!   usage:5×u64 type_len:u16 body_len:u32 content-type body }
+//!   usage:5×u64 type_len:u16 dropped_len:u16 body_len:u32 content-type dropped body }
 //! ```
 //!
 //! Numbers are little-endian. The checksum covers what is in braces and the
@@ -30,6 +30,8 @@ const PREFIX: usize = MAGIC.len() + 1 + CHECKSUM;
 const CHECKSUM: usize = 16;
 /// Content types are a few words.
 const LONGEST_TYPE: usize = 256;
+/// What was lost is a header of 32 paths of 100 bytes.
+const LONGEST_DROPPED: usize = 4096;
 /// LZ4 can't do better than one byte for 255.
 const BEST_RATIO: usize = 255;
 /// Below this packing saves nothing that is worth a call.
@@ -56,10 +58,13 @@ pub(in super::super) fn encode(name: &[u8], stored: &Stored, ttl: Duration) -> V
     let content_type = stored.content_type.as_bytes();
     // A longer one would be refused on the way back.
     let content_type = content_type.get(..LONGEST_TYPE).unwrap_or(content_type);
+    let dropped = stored.dropped.as_deref().unwrap_or_default().as_bytes();
+    let dropped = dropped.get(..LONGEST_DROPPED).unwrap_or(dropped);
     let usage = stored.usage.unwrap_or_default();
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
 
-    let mut out = Vec::with_capacity(PREFIX + 80 + content_type.len() + body.len());
+    let size = content_type.len() + dropped.len() + body.len();
+    let mut out = Vec::with_capacity(PREFIX + 80 + size);
     out.extend_from_slice(MAGIC);
     out.push(VERSION);
     out.extend_from_slice(&[0; CHECKSUM]);
@@ -82,10 +87,12 @@ pub(in super::super) fn encode(name: &[u8], stored: &Stored, ttl: Duration) -> V
     ] {
         out.extend_from_slice(&number.to_le_bytes());
     }
-    // Both fit: types are cut above, and a larger body is never kept.
+    // All fit: texts are cut above, and a larger body is never kept.
     out.extend_from_slice(&(content_type.len() as u16).to_le_bytes());
+    out.extend_from_slice(&(dropped.len() as u16).to_le_bytes());
     out.extend_from_slice(&(stored.body.len() as u32).to_le_bytes());
     out.extend_from_slice(content_type);
+    out.extend_from_slice(dropped);
     out.extend_from_slice(body);
     let sum = checksum(name, &out[PREFIX..]);
     out[PREFIX - CHECKSUM..PREFIX].copy_from_slice(&sum);
@@ -127,11 +134,15 @@ fn payload_of(label: &Arc<Label>, payload: &[u8]) -> Option<(Stored, Duration)> 
         estimated: flags & ESTIMATED != 0,
     };
     let type_len = usize::from(u16::from_le_bytes(take(&mut rest)?));
+    let dropped_len = usize::from(u16::from_le_bytes(take(&mut rest)?));
     let body_len = u32::from_le_bytes(take(&mut rest)?) as usize;
-    let (content_type, body) = rest.split_at_checked(type_len)?;
-    if type_len > LONGEST_TYPE || body_len > LARGEST_BODY {
+    let (content_type, rest) = rest.split_at_checked(type_len)?;
+    let (dropped, body) = rest.split_at_checked(dropped_len)?;
+    let is_sound = type_len <= LONGEST_TYPE && dropped_len <= LONGEST_DROPPED;
+    if !is_sound || body_len > LARGEST_BODY {
         return None;
     }
+    let dropped = std::str::from_utf8(dropped).ok()?;
     let body = match flags & PACKED != 0 {
         true => unpack(body, body_len)?,
         false => Some(Bytes::copy_from_slice(body)).filter(|body| body.len() == body_len)?,
@@ -146,6 +157,7 @@ fn payload_of(label: &Arc<Label>, payload: &[u8]) -> Option<(Stored, Duration)> 
             .into_iter()
             .find(|known| finish_code(*known) == finish),
         took,
+        dropped: (!dropped.is_empty()).then(|| dropped.into()),
         ..Stored::owning(
             label.clone(),
             Format::ALL

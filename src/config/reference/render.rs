@@ -18,7 +18,7 @@ pub fn markdown() -> String {
         for row in rows_of(part) {
             let _ = writeln!(
                 page,
-                "| `{}` | {} | {} | {} | {}{} |",
+                "| `{}` | {} | {} | {} | {} |",
                 row.split().1,
                 row.form.describe(),
                 row.default
@@ -28,11 +28,6 @@ pub fn markdown() -> String {
                     .map(|name| format!("`{}`", name.replace('*', "NAME")))
                     .unwrap_or_default(),
                 row.about,
-                if row.later.is_some() {
-                    " *(accepted, has no effect in this version)*"
-                } else {
-                    ""
-                },
             );
         }
     }

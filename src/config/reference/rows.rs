@@ -17,7 +17,6 @@ const fn row(path: &'static str, form: Form, about: &'static str) -> Row {
         default: None,
         sample: "",
         about,
-        later: None,
     }
 }
 
@@ -29,12 +28,6 @@ impl Row {
 
     const fn sample(mut self, toml: &'static str) -> Self {
         self.sample = toml;
-        self
-    }
-
-    /// Marks a key of a feature to come. `unless` asks for nothing new.
-    const fn later(mut self, unless: &'static str) -> Self {
-        self.later = Some(unless);
         self
     }
 }
@@ -141,7 +134,7 @@ pub(in crate::config) const ROWS: &[Row] = &[
     row("models.*.fallback_on", Form::Refusals, "refusals after which another target is asked; without them those that are about the call itself (400, 401, 403, 404, 422 …) are the last word")
         .sample("[\"context_length\", 404]"),
     row("models.*.on_loss", Form::Words(&["report", "reject"]), "fields that a target cannot carry: named in `x-nowait-dropped`, or a 400")
-        .default("\"report\"").later(""),
+        .default("\"report\""),
     row("models.*.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer; without it as `[cache]` says, and for `/generate` as `[generate]` says")
         .sample("\"deterministic\""),
     row("models.*.timeout.connect", Form::Duration, "as in `[timeout]`").sample("\"5s\""),

@@ -531,11 +531,6 @@ fn a_broken_line_is_told_beside_the_others_and_not_quoted() {
 fn odd_things_are_noticed() {
     let rows: &[Row<'_>] = &[
         (
-            "[models.a]\ntargets = ['sim/x']\non_loss = 'reject'",
-            &[],
-            &["nowait.toml:3: models.a: on_loss: accepted, has no effect in this version"],
-        ),
-        (
             "[models.a]\ntargets = ['sim/x']\nbalance = 'latency'\nweights = [2]",
             &[],
             &["nowait.toml:4: models.a.weights: are for balance = \"weighted\""],

@@ -87,16 +87,21 @@ impl Stream {
     /// The bytes have ended: appends what is left to say, which is an error
     /// event where the answer isn't whole. Says how the stream stands.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Ending {
-        let rest = self.framer.rest();
-        self.take(&rest, out);
-        if !self.telling.is_over() {
-            let last = match self.decoder.may_end() {
-                true => Event::End,
-                false => Event::Failed(Failure::cut()),
-            };
-            self.telling.tell(last, out);
+        if !self.close(out) {
+            self.telling.tell(Event::Failed(Failure::cut()), out);
         }
         self.telling.ending
+    }
+
+    /// The same, for whoever words the failure itself: where this is false the
+    /// answer isn't whole, and nobody has been told.
+    pub fn close(&mut self, out: &mut Vec<u8>) -> bool {
+        let rest = self.framer.rest();
+        self.take(&rest, out);
+        if !self.telling.is_over() && self.decoder.may_end() {
+            self.telling.tell(Event::End, out);
+        }
+        self.telling.is_over()
     }
 
     /// Ends the stream with the caller's error event, for a failure of the

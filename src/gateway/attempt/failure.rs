@@ -45,6 +45,9 @@ pub enum FailureKind {
     Busy,
     /// The call's own time was over.
     Deadline,
+    /// The target can't be asked this, for its format has no words for it:
+    /// nothing was sent.
+    Unsaid,
 }
 
 impl Failure {
@@ -85,6 +88,7 @@ impl FailureKind {
             | Self::Broken
             | Self::Protocol
             | Self::Busy => Weight::Transport,
+            Self::Unsaid => Weight::Nothing,
         }
     }
 
@@ -94,7 +98,9 @@ impl FailureKind {
     /// error of the server's may come after something was done.
     pub fn is_untouched(self) -> bool {
         match self {
-            Self::Connect | Self::Busy | Self::Exhausted | Self::ContextLength => true,
+            Self::Connect | Self::Busy | Self::Exhausted | Self::ContextLength | Self::Unsaid => {
+                true
+            }
             Self::Status(408 | 409) => false,
             Self::Status(status) => matches!(status, 400..=499 | 501 | 503 | 505 | 529),
             Self::Reset
@@ -107,7 +113,7 @@ impl FailureKind {
     }
 
     /// Every one; of statuses, one stands for all.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Connect,
         Self::Reset,
         Self::FirstToken,
@@ -119,6 +125,7 @@ impl FailureKind {
         Self::Exhausted,
         Self::Busy,
         Self::Deadline,
+        Self::Unsaid,
     ];
 
     /// The word for it in logs and metrics.
@@ -135,6 +142,7 @@ impl FailureKind {
             Self::Exhausted => "exhausted",
             Self::Busy => "busy",
             Self::Deadline => "deadline",
+            Self::Unsaid => "unsaid",
         }
     }
 }
@@ -142,6 +150,8 @@ impl FailureKind {
 /// How much a failure tells a caller, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A target that could not even be asked.
+    Nothing,
     /// Something on the way there, or on this side.
     Transport,
     /// The provider's word about the account it was asked with.

@@ -32,9 +32,9 @@ pub fn verdict(failure: &Failure, fallback_on: Fallbacks, effect: Effect) -> Ver
         return Verdict::Final;
     }
     let verdict = match failure.kind {
-        // Waiting for room here is what the queue did already, and an account
-        // that has run dry stays so.
-        Kind::Busy | Kind::Exhausted => Verdict::Other,
+        // Waiting for room here is what the queue did already, an account that
+        // has run dry stays so, and what a format can't say it never will.
+        Kind::Busy | Kind::Exhausted | Kind::Unsaid => Verdict::Other,
         Kind::Connect | Kind::Reset | Kind::FirstToken | Kind::Broken | Kind::Protocol => {
             Verdict::Elsewhere
         }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use FailureKind::{
         Broken, Busy, Connect, ContentPolicy, ContextLength, Deadline, Exhausted, FirstToken,
-        Protocol, Reset, Status,
+        Protocol, Reset, Status, Unsaid,
     };
     use Verdict::{Elsewhere, Final, Other, Patient};
 
@@ -122,6 +122,7 @@ mod tests {
             (Protocol,      Elsewhere, Elsewhere, Final,     Final,     Other),
             (Busy,          Other,     Other,     Other,     Other,     Other),
             (Exhausted,     Other,     Other,     Other,     Other,     Other),
+            (Unsaid,        Other,     Other,     Other,     Other,     Other),
             (ContextLength, Final,     Other,     Final,     Other,     Final),
             (ContentPolicy, Final,     Other,     Final,     Final,     Final),
             (Deadline,      Final,     Final,     Final,     Final,     Final),

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::{Failure, Weight};
+use super::failure::{Failure, FailureKind, Weight};
 use super::hedge::{Hedging, Reason};
 use super::pause::BackOff;
 use super::policy::{Fallbacks, Verdict, verdict};
@@ -43,6 +43,9 @@ pub struct Race {
     places: Places,
     /// Attempts begun, hedges included; their numbers are given in order.
     begun: usize,
+    /// Of these, those whose target could not be asked, but for the hedge: they
+    /// count for nothing.
+    unsaid: u8,
     /// Attempts that went upstream.
     sent: u32,
     /// An elder and its hedge, in no order.
@@ -244,6 +247,7 @@ impl Race {
             rules,
             places: Places::new(targets),
             begun: 0,
+            unsaid: 0,
             sent: 0,
             running: [None; 2],
             hedge: Hedge::Unset,
@@ -302,7 +306,14 @@ impl Race {
         };
         self.last_failure = Some((now, place));
         let weight = failure.kind.weight();
-        if self.told.is_none_or(|(told, _)| told <= weight) {
+        let is_unsaid = failure.kind == FailureKind::Unsaid;
+        self.unsaid += u8::from(is_unsaid && self.hedge != Hedge::Made(attempt));
+        let tells_more = |(told, _)| match is_unsaid {
+            // Of several targets that can't be asked the first tells why.
+            true => told < weight,
+            false => told <= weight,
+        };
+        if self.told.is_none_or(tells_more) {
             self.told = Some((weight, attempt));
         }
         let back_off = match verdict(failure, self.rules.fallback_on, effect) {
@@ -560,7 +571,7 @@ impl Race {
 
     /// Attempts begun because another failed, and the first.
     fn tries(&self) -> usize {
-        self.begun - usize::from(self.is_hedged())
+        self.begun - usize::from(self.unsaid) - usize::from(self.is_hedged())
     }
 
     fn is_hedged(&self) -> bool {

@@ -106,6 +106,7 @@ impl Question {
             ledger.shared = Shared::Kept(kept);
             self.call.aim_at(&head, ledger);
         }
+        ledger.attempt.dropped.extend(&head.attempt.dropped);
         self.call.asked(&head, Source::Kept(body), Instant::now())
     }
 
@@ -282,6 +283,7 @@ impl Question {
         if head.is_joined {
             ledger.shared = Shared::Joined;
         }
+        ledger.attempt.dropped.extend(&head.attempt.dropped);
         if head.status.is_success() && head.form == Form::Stream && form == Form::Stream {
             let first = self.first(&mut replay, ledger).await?;
             let body = Source::Replay(first, replay);

@@ -21,6 +21,7 @@ fn full(body: &[u8]) -> Stored {
         }),
         finish: Some(Finish::ToolCalls),
         took: Duration::from_micros(1_234_567),
+        dropped: Some("seed,messages[3].content[1]".into()),
         ..samples::stored(body)
     }
 }
@@ -109,7 +110,7 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
         decode(NAME, &stored.label, &bytes).is_ok(),
         "the largest that is kept"
     );
-    let len_at = 3 + 7 * 8 + 2;
+    let len_at = 3 + 7 * 8 + 2 + 2;
     for len in [
         LARGEST_BODY as u32 + 1,
         u32::MAX,

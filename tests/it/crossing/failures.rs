@@ -1,0 +1,261 @@
+//! What a caller is told when the other side fails, in the caller's dialect.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{CALLERS, Caller, UNSHARED, both, line, named};
+use crate::stage::scripted::{Beat, Played, Scripted, events, json as answer_json};
+use crate::stage::{Stage, post};
+
+/// A provider that refuses every call like this, in either dialect.
+async fn refusing(status: u16, chat: &'static str, message: &'static str) -> Scripted {
+    Scripted::start(move |seen| {
+        let body = match seen.uri.path() {
+            "/v1/messages" => message,
+            _ => chat,
+        };
+        let mut answer = answer_json(status, body);
+        let headers = answer.headers_mut();
+        headers.insert("retry-after", "7".parse().unwrap());
+        headers.insert("x-ratelimit-remaining-requests", "3".parse().unwrap());
+        headers.insert("set-cookie", "a=b".parse().unwrap());
+        headers.insert("request-id", "req_theirs".parse().unwrap());
+        async move { answer }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_callers_words_with_its_status_and_wait() {
+    let rows = [
+        (
+            429,
+            r#"{"error":{"message":"slow down","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#,
+            (429, "rate_limit_error"),
+            (429, "rate_limit_error"),
+        ),
+        (
+            529,
+            r#"{"error":{"message":"slow down","type":"server_error","param":null,"code":null}}"#,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"slow down"}}"#,
+            (503, "server_error"),
+            (529, "overloaded_error"),
+        ),
+        (
+            401,
+            r#"{"error":{"message":"slow down","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#,
+            r#"{"type":"error","error":{"type":"authentication_error","message":"slow down"}}"#,
+            (401, "invalid_request_error"),
+            (401, "authentication_error"),
+        ),
+        (
+            500,
+            "slow down",
+            "slow down",
+            (500, "server_error"),
+            (500, "api_error"),
+        ),
+    ];
+    for (status, chat, message, to_chat, to_messages) in rows {
+        let provider = refusing(status, chat, message).await;
+        let stage = Stage::set(&both(&provider, UNSHARED));
+        for caller in CALLERS {
+            for stream in [false, true] {
+                let request = caller.call("x", &json!({"stream": stream}));
+                let answer = stage.call(named(request, "id-1")).await;
+                let told = answer.json();
+                let (expected, kind) = match caller {
+                    Caller::Chat => to_chat,
+                    Caller::Messages => to_messages,
+                };
+                let shown = format!("{caller:?} {status}: {told}");
+                assert_eq!(answer.status, expected, "{shown}");
+                assert_eq!(told["error"]["type"], kind, "{shown}");
+                assert_eq!(told["error"]["message"], "slow down", "{shown}");
+                assert_eq!(answer.header("content-type"), "application/json");
+                assert_eq!(answer.header("retry-after"), "7");
+                assert_eq!(answer.header("x-ratelimit-remaining-requests"), "3");
+                assert_eq!(answer.header("set-cookie"), "");
+                assert_eq!(answer.header("x-nowait-upstream-request-id"), "req_theirs");
+                assert_eq!(answer.header("x-nowait-provider"), caller.provider());
+                if caller == Caller::Messages {
+                    assert_eq!(told["request_id"], "id-1");
+                    assert_eq!(answer.header("request-id"), "id-1");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_a_fault_of_the_provider() {
+    for body in ["<html>", "{}", "[1]", "{\"id\":1"] {
+        let provider = Scripted::start(move |_| async move { answer_json(200, body) }).await;
+        let stage = Stage::set(&both(&provider, UNSHARED));
+        for caller in CALLERS {
+            let answer = stage.call(caller.call("x", &json!({}))).await;
+            assert_eq!(answer.status, 502, "{body}: {}", answer.text());
+            assert!(answer.json()["error"]["message"].is_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_good_status_is_told_as_one() {
+    let provider = Scripted::start(|seen| {
+        let body = match seen.uri.path() {
+            "/v1/messages" => r#"{"type":"error","error":{"type":"rate_limit_error","message":"no"}}"#,
+            _ => r#"{"error":{"message":"no","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
+        };
+        async move { answer_json(200, body) }
+    })
+    .await;
+    let stage = Stage::set(&both(&provider, UNSHARED));
+    for caller in CALLERS {
+        let answer = stage.call(caller.call("x", &json!({}))).await;
+        assert_eq!(answer.status, 429, "{}", answer.text());
+        assert_eq!(answer.json()["error"]["message"], "no");
+    }
+}
+
+/// What becomes of the stream that a caller's provider would send.
+type Ending = fn(Caller, &str) -> Played;
+
+/// A stream of that provider's, ended before its end.
+async fn broken(end: Ending) -> Scripted {
+    Scripted::start(move |seen| {
+        let caller = match seen.uri.path() {
+            "/v1/messages" => Caller::Chat,
+            _ => Caller::Messages,
+        };
+        let played = end(caller, &caller.events("one two three"));
+        async move { events(played) }
+    })
+    .await
+}
+
+fn until_two(stream: &str) -> &str {
+    let at = stream.find("three").unwrap();
+    &stream[..stream[..at].rfind("\n\n").unwrap() + 2]
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_ends_with_the_callers_error_event() {
+    let ends: [(&str, Ending); 5] = [
+        ("ended", |_, stream| {
+            Played::steps([Beat::Data(Bytes::copy_from_slice(
+                until_two(stream).as_bytes(),
+            ))])
+        }),
+        ("cut", |_, stream| {
+            Played::steps([Beat::Data(Bytes::copy_from_slice(
+                until_two(stream).as_bytes(),
+            ))])
+            .then(Beat::Cut)
+        }),
+        ("half an event", |_, stream| {
+            let half = format!("{}event: x\ndata: {{\"choi", until_two(stream));
+            Played::steps([Beat::Data(half.into())])
+        }),
+        ("before its terminal event", |_, stream| {
+            let at = stream.trim_end().rfind("\n\n").unwrap() + 2;
+            Played::steps([Beat::Data(Bytes::copy_from_slice(&stream.as_bytes()[..at]))])
+                .then(Beat::Cut)
+        }),
+        ("an error event", |caller, stream| {
+            let error = match caller {
+                Caller::Chat => {
+                    "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"too much\"}}\n\n"
+                }
+                Caller::Messages => {
+                    "data: {\"error\":{\"message\":\"too much\",\"type\":\"server_error\",\"code\":null,\"param\":null}}\n\n"
+                }
+            };
+            let text = format!("{}{error}", until_two(stream));
+            Played::steps([Beat::Data(text.into())])
+        }),
+    ];
+    for (what, end) in ends {
+        let provider = broken(end).await;
+        for caller in CALLERS {
+            let stage = Stage::set(&both(&provider, UNSHARED));
+            let request = caller.call("x", &json!({"stream": true}));
+            let answer = stage.call(named(request, "id-1")).await;
+            let text = answer.text();
+            assert_eq!(answer.status, 200, "{what}: {text}");
+            assert!(answer.broken.is_none(), "{what}: {text}");
+            assert!(
+                caller.heard(text).0.starts_with("one two"),
+                "{what}: {text}"
+            );
+            let error = caller.broke_off(text);
+            let lines = stage.strike().await;
+            let line = line(&lines, "id-1");
+            if what == "an error event" {
+                assert_eq!(error["message"], "too much", "{text}");
+                assert_eq!(line["error"], Value::Null, "{line}");
+            } else {
+                assert_eq!(line["error"], "upstream_protocol", "{what}: {line}");
+                let words = error["message"].as_str().unwrap();
+                assert!(words.starts_with(caller.provider()), "{what}: {words}");
+            }
+        }
+    }
+}
+
+/// An event larger than any that is translated ends the stream, and doesn't
+/// fill the memory.
+#[tokio::test]
+async fn an_event_without_end_is_given_up() {
+    let provider = broken(|_, stream| {
+        let first = Bytes::copy_from_slice(until_two(stream).as_bytes());
+        let piece = Bytes::from(vec![b'x'; 1 << 20]);
+        let endless = (0..40).map(|_| Beat::Data(piece.clone()));
+        let beats = [Beat::Data(first), Beat::Data("data: {\"a\":\"".into())];
+        Played::steps(beats.into_iter().chain(endless)).then(Beat::Hang)
+    })
+    .await;
+    let stage = Stage::set(&both(&provider, UNSHARED));
+    for caller in CALLERS {
+        let request = caller.call("x", &json!({"stream": true}));
+        let answer = stage.call(request).await;
+        let error = caller.broke_off(answer.text());
+        let words = error["message"].as_str().unwrap();
+        assert!(words.contains("too large"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_provider_can_be_asked_is_refused_before_anything_is_sent() {
+    let provider = Scripted::start(|_| async { answer_json(500, "{}") }).await;
+    let stage = Stage::set(&both(&provider, UNSHARED));
+    for (path, body, field, words) in [
+        (
+            "/v1/chat/completions",
+            r#"{"model":"anthropic/c","n":2,"messages":[{"role":"user","content":"x"}]}"#,
+            "n",
+            "n",
+        ),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"anthropic/c","messages":"x"}"#,
+            "messages",
+            "messages",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model":"anthropic/c","input":"x"}"#,
+            "model",
+            "name a model of a provider that has this endpoint",
+        ),
+    ] {
+        let answer = stage.call(post(path, body)).await;
+        let told = answer.json();
+        assert_eq!(answer.status, 400, "{told}");
+        assert_eq!(told["error"]["param"], field, "{told}");
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+        assert_eq!(answer.header("x-nowait-attempts"), "", "{told}");
+    }
+}
