@@ -107,8 +107,15 @@ fn settings(
     config
         .json_if("temperature", value(temperature))
         .json_if("topP", value(top_p))
-        .json_if("topK", value(top_k))
-        .json_if("seed", value(seed))
+        .json_if("topK", value(top_k));
+    match seed {
+        Some(seed) if seed.value.as_str().parse::<i32>().is_ok() => {
+            config.raw("seed", seed.value.as_str());
+        }
+        // It has 32 bits here.
+        seed => lose(&[seed], out),
+    }
+    config
         .json_if("frequencyPenalty", value(frequency_penalty))
         .json_if("presencePenalty", value(presence_penalty));
     if let Some(limit) = max_tokens {
@@ -127,7 +134,12 @@ fn settings(
             config.count("logprobs", logprobs.value);
         }
     }
-    write_form(&mut config, value(form));
+    match form {
+        Some(form) if request.tools.is_empty() || model.has_forms_beside_tools() => {
+            write_form(&mut config, &form.value);
+        }
+        form => lose(&[form], out),
+    }
     match extras.thinking {
         Some(thinking) => drop(config.raw("thinkingConfig", thinking)),
         None => thinking::write(&mut config, reasoning, model, &mut out.losses),
@@ -181,8 +193,7 @@ fn write_stop(config: &mut ObjectWriter<'_>, stop: &Setting<Vec<Text<'_>>>, out:
 }
 
 /// The schema goes as it is: the API passes over what it doesn't know of it.
-fn write_form(config: &mut ObjectWriter<'_>, form: Option<&Form<'_>>) {
-    let Some(form) = form else { return };
+fn write_form(config: &mut ObjectWriter<'_>, form: &Form<'_>) {
     config.text("responseMimeType", "application/json");
     if let Form::Schema { schema, .. } = form {
         config.raw("responseJsonSchema", schema.as_str());

@@ -87,6 +87,12 @@ impl Model {
         }
     }
 
+    /// Whether it answers in a form though it may call tools; others refuse a
+    /// call that asks for both.
+    pub(super) fn has_forms_beside_tools(self) -> bool {
+        self.version >= (3, 0)
+    }
+
     /// Whether it takes images and documents inside of a function's result.
     pub(super) fn sees_results(self) -> bool {
         self.version >= (3, 0)
@@ -128,6 +134,7 @@ mod tests {
             assert_eq!(model.thinks(), thinks, "{name}");
             assert_eq!(model.wants_marks(), is_new, "{name}");
             assert_eq!(model.sees_results(), is_new, "{name}");
+            assert_eq!(model.has_forms_beside_tools(), is_new, "{name}");
         }
     }
 }

@@ -172,6 +172,22 @@ fn settings_are_said_as_the_api_has_them() {
     assert_eq!(sent["store"], true);
     assert_eq!(lost, "logit_bias,stop,service_tier");
 
+    // What a newer model does, and an older one refuses.
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "seed": 99999999999i64,
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+        "response_format": {"type": "json_object"}});
+    for (model, expected) in [
+        ("gemini-2.5-pro", "seed,response_format"),
+        ("gemini-3-pro", "seed"),
+    ] {
+        let (_, _, sent, lost) = written(Wire::Chat, model, &body);
+        assert_eq!(lost, expected);
+        assert_eq!(
+            sent["tools"][0]["functionDeclarations"],
+            json!([{"name": "f"}])
+        );
+    }
+
     let too_many = json!({"model": "m", "n": 9, "messages": [{"role": "user", "content": "a"}]});
     let target = Target {
         model: "gemini-2.5-flash",

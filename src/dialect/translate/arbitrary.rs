@@ -513,6 +513,7 @@ impl Arbitrary {
             settings.user = None;
             settings.service_tier = self.set(|_| Tier::Standard);
             settings.top_k = self.set(Self::number);
+            settings.seed = self.set(|_| Json::checked("-7").expect("JSON"));
             settings.presence_penalty = self.set(|_| Json::checked("1").expect("JSON"));
             settings.choices = self.set(|me| me.random.u64(2..9));
             settings.logprobs = self.set(|me| me.random.u64(..3));

@@ -2,6 +2,7 @@
 
 use crate::dialect::ids;
 use crate::dialect::ir::{Json, Request, Setting, Text, Tool, ToolChoice, ToolKind};
+use crate::dialect::json::says_something;
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::dialect::translate::{FREE_TEXT, Outgoing};
 
@@ -63,7 +64,8 @@ fn write_one(list: &mut ListWriter<'_>, tool: &Tool<'_>, out: &mut Outgoing) {
     function
         .said("name", &out.named(name, function_name(name)))
         .said_if("description", description.as_ref());
-    if let Some(parameters) = parameters {
+    // An empty schema says no more than none, and isn't taken for one.
+    if let Some(parameters) = parameters.filter(|schema| says_something(schema)) {
         function.raw("parametersJsonSchema", parameters);
     }
     function.end();
