@@ -42,14 +42,18 @@ pub(super) fn encode(
     Ok(())
 }
 
-/// The path of a model's `method`. A name may say what kind of model it is
-/// (`tunedModels/…`).
-pub(super) fn path(model: &str, method: &str) -> Cow<'static, str> {
+/// What kind of model it is, which a name may say (`tunedModels/…`), and its
+/// name among those.
+pub(super) fn kind_and_name(model: &str) -> (&str, &str) {
     let kinds = ["models", "tunedModels"];
-    let (kind, name) = model
-        .split_once('/')
-        .filter(|(kind, _)| kinds.contains(kind))
-        .unwrap_or(("models", model));
+    let said = model.split_once('/');
+    said.filter(|(kind, _)| kinds.contains(kind))
+        .unwrap_or(("models", model))
+}
+
+/// The path of a model's `method`.
+pub(super) fn path(model: &str, method: &str) -> Cow<'static, str> {
+    let (kind, name) = kind_and_name(model);
     let mut path = format!("/v1beta/{kind}/");
     for byte in name.bytes() {
         match byte {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::call::path;
+use super::call::{kind_and_name, path};
 use crate::dialect::Usage;
 use crate::dialect::embeddings::{Ask, Kind};
 use crate::dialect::ir::{Class, Failure};
@@ -104,10 +104,8 @@ pub fn request(body: &Bytes, target: &Target<'_>) -> Result<(Outgoing, Vectors),
 
 /// A model's name with what kind of model it is, as bodies have it.
 pub(super) fn full_name(model: &str) -> String {
-    match model.contains('/') {
-        true => model.to_owned(),
-        false => format!("models/{model}"),
-    }
+    let (kind, name) = kind_and_name(model);
+    format!("{kind}/{name}")
 }
 
 impl Vectors {

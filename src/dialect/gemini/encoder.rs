@@ -23,7 +23,8 @@ pub(super) struct Encoder {
     open: Vec<Part>,
     /// The last call, which is complete but for a mark.
     call: Option<(Place, ToolCall<'static>)>,
-    finished: Vec<(u32, Finish)>,
+    /// The answers that have begun, and why they ended.
+    choices: Vec<(u32, Option<Finish>)>,
     /// Answers that refuse.
     refused: Vec<u32>,
     usage: Option<Usage>,
@@ -60,7 +61,7 @@ impl Encode for Encoder {
                     true => Finish::ContentFilter,
                     false => *finish,
                 };
-                self.finished.push((*choice, finish));
+                self.choice(*choice).1 = Some(finish);
             }
             Event::Usage(later) => {
                 self.usage = Some(self.usage.unwrap_or_default().merged(*later));
@@ -83,7 +84,7 @@ impl Encoder {
             tier: None,
             open: Vec::new(),
             call: None,
-            finished: Vec::new(),
+            choices: Vec::new(),
             refused: Vec::new(),
             usage: None,
         }
@@ -93,6 +94,18 @@ impl Encoder {
         self.id = start.id.clone().into_owned();
         self.model = start.model.clone().into_owned();
         self.tier = start.service_tier.clone().map(Text::into_owned);
+    }
+
+    /// The answer of that number, which has begun if it hadn't.
+    fn choice(&mut self, index: u32) -> &mut (u32, Option<Finish>) {
+        let at = match self.choices.iter().position(|(known, _)| *known == index) {
+            Some(at) => at,
+            None => {
+                self.choices.push((index, None));
+                self.choices.len() - 1
+            }
+        };
+        &mut self.choices[at]
     }
 
     /// Writes a chunk of one answer.
@@ -130,6 +143,7 @@ impl Encoder {
         out: &mut Vec<u8>,
         losses: &mut Losses,
     ) {
+        self.choice(place.choice);
         let kind = match opening {
             Opening::Text => Kind::Text(String::new()),
             Opening::Refusal => {
@@ -249,17 +263,16 @@ impl Encoder {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         self.flush(out);
-        // A server that gave no reason has answered all the same.
-        if self.finished.is_empty() {
-            self.finished.push((0, Finish::Stop));
-        }
+        self.choice(0);
         write_frame(out, None, |out| {
             let mut chunk = ObjectWriter::begin(out);
             let mut candidates = chunk.list("candidates");
-            for (choice, finish) in &self.finished {
+            for (choice, finish) in &self.choices {
+                // A server that gave no reason has answered all the same.
+                let finish = finish.unwrap_or(Finish::Stop);
                 let mut candidate = candidates.object();
                 candidate
-                    .text("finishReason", finish_reason(*finish))
+                    .text("finishReason", finish_reason(finish))
                     .count("index", u64::from(*choice));
                 candidate.end();
             }

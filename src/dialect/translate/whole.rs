@@ -131,10 +131,11 @@ pub fn fuzz_requests(input: &[u8]) {
     };
     let (client, provider) = pair(choice);
     let target = Target {
-        model: if choice >= 128 {
-            "claude-sonnet-4-5"
-        } else {
-            "o3"
+        model: match (provider, choice >= 128) {
+            (Wire::Gemini, true) => "gemini-3-pro",
+            (Wire::Gemini, false) => "gemini-2.5-flash",
+            (_, true) => "claude-sonnet-4-5",
+            (_, false) => "o3",
         },
         quirks: super::Quirks::default(),
         marks_cache: choice % 64 >= 32,
