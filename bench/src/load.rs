@@ -59,6 +59,40 @@ pub fn stream(to: SocketAddr, asked: Stream) -> Arc<[u8]> {
     )
 }
 
+/// The same call in Anthropic's words.
+pub fn message(to: SocketAddr) -> Arc<[u8]> {
+    post(to, "/v1/messages", &message_body(r#""max_tokens":99"#))
+}
+
+/// The same, streamed.
+pub fn message_stream(to: SocketAddr, asked: Stream) -> Arc<[u8]> {
+    let more = format!(
+        r#""max_tokens":99,"stream":true,"metadata":{{"user_id":"{}"}}"#,
+        asked.ask()
+    );
+    post(to, "/v1/messages", &message_body(&more))
+}
+
+/// The streamed chat call, of a model of Anthropic's.
+pub fn crossing_stream(to: SocketAddr, asked: Stream) -> Arc<[u8]> {
+    let body = body(&format!(r#""stream":true,"user":"{}""#, asked.ask()));
+    let body = body.replace("gpt-4o", "anthropic/claude-sonnet-4-5");
+    post(to, "/v1/chat/completions", &body)
+}
+
+/// An unstreamed chat call of 100 KiB in 990 messages to that model.
+pub fn long(to: SocketAddr, model: &str) -> Arc<[u8]> {
+    let text = "Say why a warm connection matters, and to whom. ";
+    let turn = |role| format!(r#"{{"role":"{role}","content":"{text}"}}"#);
+    let turns = [turn("user"), turn("assistant")].join(",");
+    let turns = [&*turns; 495].join(",");
+    let body = format!(
+        r#"{{"model":"{model}","messages":[{turns},{}]}}"#,
+        turn("user")
+    );
+    post(to, "/v1/chat/completions", &body)
+}
+
 /// A whole `POST` request with the headers of the official SDK.
 pub fn post(to: SocketAddr, path: &str, body: &str) -> Arc<[u8]> {
     let request = format!(
@@ -76,6 +110,13 @@ fn body(more: &str) -> String {
     let text = "Say in one sentence why a warm connection matters. ".repeat(16);
     format!(
         r#"{{"model":"gpt-4o","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}],"temperature":0.7,{more}}}"#
+    )
+}
+
+fn message_body(more: &str) -> String {
+    let text = "Say in one sentence why a warm connection matters. ".repeat(16);
+    format!(
+        r#"{{"model":"anthropic/claude-sonnet-4-5","system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}],"temperature":0.7,{more}}}"#
     )
 }
 

@@ -2,12 +2,14 @@
 //! at the least cost that still is HTTP/1.1.
 //!
 //! A call says in its `user` field what it wants ([`Stream`], or [`ANSWER`]),
-//! because the body is the one thing every proxy passes on untouched. It runs
+//! because the body is the one thing every proxy passes on untouched; in calls
+//! of Messages that field is `metadata.user_id`. It runs
 //! on a thread of its own, so that a direct call, too, crosses two threads. It
 //! counts what it was asked.
 
 mod answer;
 mod embeddings;
+mod messages;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -76,7 +78,7 @@ impl Stream {
 
     /// Reads it back from a body.
     fn asked(body: &[u8]) -> Option<Self> {
-        let from = memmem::find(body, b"\"user\":\"bench ")? + 14;
+        let from = memmem::find(body, b":\"bench ")? + 8;
         let to = from + memchr::memchr(b'"', &body[from..])?;
         let mut words = std::str::from_utf8(&body[from..to]).ok()?.split(' ');
         Some(Self {
@@ -186,6 +188,7 @@ struct Answers {
     asked: Arc<AtomicU64>,
     embeddings: embeddings::Limit,
     long: answer::Answer,
+    messages: messages::Messages,
     chat: Vec<u8>,
     delta: Vec<u8>,
     finish: Vec<u8>,
@@ -207,6 +210,7 @@ impl Answers {
             asked,
             embeddings: embeddings::Limit::default(),
             long: answer::Answer::new(),
+            messages: messages::Messages::new(),
             chat: chat.into_bytes(),
             delta: chunk(DELTA),
             finish: chunk(FINISH),
@@ -220,8 +224,15 @@ impl Answers {
         if memmem::find(head, b"/embeddings ").is_some() {
             return Ok(to.write_all(&self.embeddings.answer(body).await?).await?);
         }
+        let is_messages = memmem::find(head, b"/messages ").is_some();
         if let Some(asked) = Stream::asked(body) {
-            return self.stream(to, asked).await;
+            return match is_messages {
+                true => self.messages.stream(to, asked).await,
+                false => self.stream(to, asked).await,
+            };
+        }
+        if is_messages {
+            return Ok(to.write_all(&self.messages.whole).await?);
         }
         if memmem::find(body, ANSWER.as_bytes()).is_some() {
             return self.long.give(to, body).await;
@@ -271,6 +282,16 @@ mod tests {
     #[tokio::test]
     async fn answers_what_is_asked() {
         let responder = Responder::start().expect("loopback has a free port");
+        for request in [
+            load::message(responder.address),
+            load::long(responder.address, "m"),
+        ] {
+            let mut connection = Connection::open(responder.address)
+                .await
+                .expect("it listens");
+            let length = connection.call(&request).await.expect("a 200");
+            assert!((700..1200).contains(&length), "{length}");
+        }
         let mut connection = Connection::open(responder.address)
             .await
             .expect("it listens");
@@ -289,18 +310,20 @@ mod tests {
             gap: Duration::ZERO,
             hold: false,
         };
-        connection
-            .send(&load::stream(responder.address, asked))
-            .await
-            .expect("still open");
-        assert_eq!(connection.head().await.expect("a head").status, 200);
-        let mut count = EventCount::default();
-        while let Some(piece) = connection.chunk().await.expect("a whole body") {
-            count.see(piece);
+        for request in [
+            load::stream(responder.address, asked),
+            load::message_stream(responder.address, asked),
+        ] {
+            connection.send(&request).await.expect("still open");
+            assert_eq!(connection.head().await.expect("a head").status, 200);
+            let mut count = EventCount::default();
+            while let Some(piece) = connection.chunk().await.expect("a whole body") {
+                count.see(piece);
+            }
+            assert_eq!(count.events, 64);
+            assert!(connection.is_reusable());
         }
-        assert_eq!(count.events, 64);
-        assert!(connection.is_reusable());
-        assert_eq!(responder.asked(), 2);
+        assert_eq!(responder.asked(), 5);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod answers;
 mod failures;
+mod recorded;
 mod several;
 
 use bytes::Bytes;

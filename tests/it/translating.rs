@@ -78,7 +78,7 @@ fn recorded_traffic_is_translated_and_read_back() {
     }
 }
 
-fn wire_of(record: &Value, format: Option<Format>) -> Option<Wire> {
+pub(crate) fn wire_of(record: &Value, format: Option<Format>) -> Option<Wire> {
     match record["endpoint"].as_str()? {
         "generateContent" => Some(Wire::Gemini),
         // Without `alt=sse` it isn't a stream of events.
@@ -422,7 +422,7 @@ fn check_stream(
 }
 
 /// The answer that a stream's events add up to.
-fn gather(wire: Wire, frames: &[Vec<u8>]) -> Result<Answer<'static>, Failure> {
+pub(crate) fn gather(wire: Wire, frames: &[Vec<u8>]) -> Result<Answer<'static>, Failure> {
     let mut gather = Gather::default();
     let mut decoder = wire.codec().decoder(&Exchange::default());
     let mut is_over = false;

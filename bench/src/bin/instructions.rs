@@ -75,37 +75,62 @@ async fn count(options: &Options) -> Result<()> {
         "--quiet",
         &out,
     ];
-    let config = peers::nowait(address, responder.address);
+    let config = format!(
+        "{}[providers.anthropic]\napi_key = \"sk-bench\"\nbase_url = \"http://{}\"\n",
+        peers::nowait(address, responder.address),
+        responder.address
+    );
     let running = peers::start_nowait(address, &config, &valgrind, setup).await?;
 
     let mut connections = Vec::new();
     for _ in 0..options.connections {
         connections.push(Connection::open(address).await?);
     }
-    let call = load::chat(address);
-    let stream = load::stream(
-        address,
-        Stream {
-            first: Duration::ZERO,
-            events: 64,
-            gap: Duration::ZERO,
-            hold: false,
-        },
-    );
-    let paced = load::stream(
-        address,
-        Stream {
-            first: Duration::ZERO,
-            events: 64,
-            gap: Duration::from_millis(5),
-            hold: false,
-        },
-    );
+    let events = |gap| Stream {
+        first: Duration::ZERO,
+        events: 64,
+        gap: Duration::from_millis(gap),
+        hold: false,
+    };
     let streams = options.calls.div_ceil(8);
+    let longs = options.calls.div_ceil(32);
+    let of_anthropic = "anthropic/claude-sonnet-4-5";
     for (number, (what, request, many)) in [
-        ("an unstreamed 1 KiB chat call", &call, options.calls),
-        ("a stream of 64 events back to back", &stream, streams),
-        ("a stream of 64 events 5 ms apart", &paced, streams),
+        (
+            "an unstreamed 1 KiB chat call",
+            &load::chat(address),
+            options.calls,
+        ),
+        (
+            "a stream of 64 events back to back",
+            &load::stream(address, events(0)),
+            streams,
+        ),
+        (
+            "a stream of 64 events 5 ms apart",
+            &load::stream(address, events(5)),
+            streams,
+        ),
+        (
+            "a stream of 64 events of Messages back to back",
+            &load::message_stream(address, events(0)),
+            streams,
+        ),
+        (
+            "the same for a caller of chat completions",
+            &load::crossing_stream(address, events(0)),
+            streams,
+        ),
+        (
+            "an unstreamed 100 KiB chat call of 991 messages",
+            &load::long(address, "gpt-4o"),
+            longs,
+        ),
+        (
+            "the same to a model of Anthropic's",
+            &load::long(address, of_anthropic),
+            longs,
+        ),
     ]
     .into_iter()
     .enumerate()

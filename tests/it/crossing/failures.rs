@@ -244,6 +244,12 @@ async fn what_no_provider_can_be_asked_is_refused_before_anything_is_sent() {
             "messages",
         ),
         (
+            "/v1/responses",
+            r#"{"model":"anthropic/c","input":"x","previous_response_id":"resp_1"}"#,
+            "previous_response_id",
+            "previous_response_id",
+        ),
+        (
             "/v1/embeddings",
             r#"{"model":"anthropic/c","input":"x"}"#,
             "model",
