@@ -351,6 +351,6 @@ fn write_tool(
         }
         ToolKind::WebSearch | ToolKind::Hosted(_) => {}
     }
-    turns::write_mark(&mut object, tool.cache, target);
+    turns::write_mark(&mut object, tool.cache, tool.at, target, &mut out.losses);
     object.end();
 }

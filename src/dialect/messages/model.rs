@@ -1,5 +1,9 @@
 //! What the Claude models differ in, as far as a request must know.
 //!
+//! From platform.claude.com/docs/en/models (limits of tokens, how each thinks),
+//! …/about-claude/models/migration-guide (sampling, thinking) and
+//! …/build-with-claude/structured-outputs.
+//!
 //! Read from the version in the model's name, which every provider of these
 //! models keeps (`claude-3-7-sonnet-…`, `claude-opus-4-6`,
 //! `us.anthropic.claude-sonnet-4-5-…`). Others behind this API are taken for a
@@ -54,7 +58,8 @@ impl Model {
             (Some((0..=3, 0..5)), _) => 4_096,
             (Some((3, 5..7)), _) => 8_192,
             (Some((4, 0..5)), true) => 32_000,
-            _ => 64_000,
+            (Some((3, 7) | (4, 0..6)), _) => 64_000,
+            _ => 128_000,
         }
     }
 
@@ -102,8 +107,8 @@ mod tests {
                 Thinks::Budget,
                 true,
             ),
-            ("anthropic/claude-opus-4.6", 64_000, Thinks::Adaptive, true),
-            ("claude-opus-5", 64_000, Thinks::Adaptive, true),
+            ("anthropic/claude-opus-4.6", 128_000, Thinks::Adaptive, true),
+            ("claude-sonnet-5-5", 128_000, Thinks::Adaptive, true),
             ("MiniMax-M2", 4_096, Thinks::Budget, false),
         ];
         for (name, max_tokens, thinks, has_forms) in rows {

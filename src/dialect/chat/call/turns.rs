@@ -6,6 +6,7 @@ use crate::dialect::ir::{
     At, CacheMark, Content, Maker, Media, MediaKind, Part, Request, Role, Source, Text, ToolCall,
     ToolResult, Turn,
 };
+use crate::dialect::loss::Losses;
 use crate::dialect::members::{ListWriter, ObjectWriter};
 use crate::error::Error;
 
@@ -44,21 +45,28 @@ pub(super) fn write(
 }
 
 /// Writes `cache_control` for those who know it. Others cache by themselves,
-/// so that nothing is lost without it.
+/// not always where the caller has marked it, so that is named.
 pub(super) fn write_mark(
     object: &mut ObjectWriter<'_>,
     cache: Option<CacheMark>,
+    at: At,
     target: &Target<'_>,
+    losses: &mut Losses,
 ) {
-    let Some(cache) = cache.filter(|_| target.quirks.takes_cache_control) else {
-        return;
-    };
+    let Some(cache) = cache else { return };
+    if !target.quirks.takes_cache_control {
+        return lose_mark(at, losses);
+    }
     let mut mark = object.object("cache_control");
     mark.text("type", "ephemeral");
     if cache.for_an_hour {
         mark.text("ttl", "1h");
     }
     mark.end();
+}
+
+fn lose_mark(at: At, losses: &mut Losses) {
+    losses.dropped(format_args!("{at}.cache_control"));
 }
 
 struct Messages<'o> {
@@ -99,11 +107,14 @@ impl Messages<'_> {
             Part {
                 content: Content::Text { text, .. },
                 cache,
-                ..
+                at,
             },
         ] = parts
             && (cache.is_none() || !marks)
         {
+            if cache.is_some() {
+                lose_mark(*at, &mut self.out.losses);
+            }
             text.write(content);
             return true;
         }
@@ -113,7 +124,13 @@ impl Messages<'_> {
             let mut json = Vec::new();
             let mut object = ObjectWriter::begin(&mut json);
             if self.part(&mut object, part) {
-                write_mark(&mut object, part.cache, self.target);
+                write_mark(
+                    &mut object,
+                    part.cache,
+                    part.at,
+                    self.target,
+                    &mut self.out.losses,
+                );
                 object.end();
                 list.next().extend_from_slice(&json);
                 written += 1;
@@ -202,7 +219,13 @@ impl Messages<'_> {
         let mut thought = Text::default();
         for part in &turn.parts {
             match &part.content {
-                Content::Call(call) => calls.push((call, part.at)),
+                Content::Call(call) => {
+                    // The format has no place for one behind a call.
+                    if part.cache.is_some() {
+                        lose_mark(part.at, &mut self.out.losses);
+                    }
+                    calls.push((call, part.at));
+                }
                 Content::Refusal(text) => refusal = Some(text),
                 Content::Reasoning(reasoned) if self.target.quirks.wants_reasoning_back => {
                     thought.push(&reasoned.text);
@@ -257,7 +280,7 @@ impl Messages<'_> {
                     .dropped(format_args!("{}.is_error", part.at));
             }
             shown.extend(result.parts.iter().filter(|part| !is_words(part)));
-            self.result(result);
+            self.result(result, part);
         }
         if shown.is_empty() {
             return;
@@ -271,8 +294,19 @@ impl Messages<'_> {
         }
     }
 
-    fn result(&mut self, result: &ToolResult<'_>) {
-        let words: Vec<&Part<'_>> = result.parts.iter().filter(|part| is_words(part)).collect();
+    fn result(&mut self, result: &ToolResult<'_>, whole: &Part<'_>) {
+        let words = result.parts.iter().filter(|part| is_words(part));
+        let mut words: Vec<Part<'_>> = words.cloned().collect();
+        // What is marked behind the result is marked behind its last words.
+        match words.last_mut() {
+            Some(last) if whole.cache.is_some() => {
+                last.cache = last.cache.or(whole.cache);
+                last.at = whole.at;
+            }
+            None if whole.cache.is_some() => lose_mark(whole.at, &mut self.out.losses),
+            _ => {}
+        }
+        let words: Vec<&Part<'_>> = words.iter().collect();
         let mut content = Vec::new();
         let has_words = !words.is_empty() && self.content(&mut content, &words);
         let mut message = self.list.object();
