@@ -159,6 +159,9 @@ pub struct Model {
     pub hedge: Hedge,
     /// What happens to fields that a target's dialect cannot carry.
     pub on_loss: OnLoss,
+    /// Whether the stable beginning of translated prompts is marked for the
+    /// provider's cache.
+    pub prompt_cache: bool,
     /// Which calls may share an answer; without it, `[cache] share`.
     pub share: Option<Share>,
     /// Its deadlines, those of `[timeout]` filled in.

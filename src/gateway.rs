@@ -13,6 +13,7 @@ pub mod auth;
 mod batch;
 mod call;
 mod commit;
+mod count;
 mod course;
 mod crossing;
 mod directives;

@@ -163,6 +163,13 @@ fn write(text: &mut String, plan: &Plan, config: &Config) -> std::fmt::Result {
         )?,
     }
     writeln!(text, "  answers      {}", sharing::kept(&config.cache))?;
+    let model = config.models.get(&plan.name);
+    if model.is_some_and(|model| model.prompt_cache) {
+        writeln!(
+            text,
+            "  prompt cache calls translated for Anthropic mark tools, instructions and the conversation so far"
+        )?;
+    }
     writeln!(
         text,
         "  embeddings   {}",
@@ -293,7 +300,7 @@ mod tests {
                     [providers.claude]\ndialect = \"anthropic\"\napi_key = \"sk-three\"\n\
                     base_url = \"http://10.0.0.5\"\n\
                     [models.fast]\ntargets = [\"openai/gpt-4.1\", \"claude/c\"]\nbalance = \"latency\"\n\
-                    hedge = \"p95\"\nfallback_on = [\"context_length\", 404]\n\
+                    hedge = \"p95\"\nprompt_cache = \"auto\"\nfallback_on = [\"context_length\", 404]\n\
                     [retry]\nattempts = 4\n";
         let config = Config::parse(text, "nowait.toml", &Environment::default()).expect("good");
         let routes = Routes::new(&config, assemble::unconnected(&config));
@@ -311,6 +318,8 @@ mod tests {
             "at most 4 calls upstream for one call",
             "at most 20 % of the calls to an upstream in 10 s, but always 10",
             "another target after context_length, 404",
+            "mark tools, instructions and the conversation so far",
+            "quirk     the limit goes in `max_completion_tokens`",
             "by the p95 of recent times (never before 20ms or, where it is measured, after 10s), for at most 5 % of the calls",
         ] {
             assert!(told.contains(words), "{words:?} is not in:\n{told}");

@@ -30,6 +30,8 @@ use super::loss::Losses;
 use super::translate::{Codec, Decode, Encode, Exchange, Outgoing, Target};
 use crate::error::Error;
 
+pub(super) use write::usage as write_usage;
+
 /// The format's [`Codec`].
 pub(super) struct Chat;
 

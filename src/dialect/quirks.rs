@@ -30,6 +30,8 @@ pub enum Quirk {
     /// It wants its `reasoning_content` back in later turns; others refuse it
     /// or pay for it.
     ReasoningBack,
+    /// It has chat completions, and none of the legacy ones.
+    NoCompletions,
 }
 
 /// All that is particular about a server.
@@ -50,6 +52,8 @@ pub struct Quirks {
     pub takes_cache_control: bool,
     /// As [`Quirk::ReasoningBack`]; chat only.
     pub wants_reasoning_back: bool,
+    /// As [`Quirk::NoCompletions`].
+    pub lacks_completions: bool,
 }
 
 impl Quirks {
@@ -65,6 +69,7 @@ impl Quirks {
                 Quirk::RandomSeed => all.random_seed = true,
                 Quirk::CacheControl => all.takes_cache_control = true,
                 Quirk::ReasoningBack => all.wants_reasoning_back = true,
+                Quirk::NoCompletions => all.lacks_completions = true,
             }
         }
         all
@@ -80,6 +85,7 @@ impl Quirks {
             random_seed,
             takes_cache_control,
             wants_reasoning_back,
+            lacks_completions,
         } = self;
         let usual = Self::default();
         let all = [
@@ -90,6 +96,7 @@ impl Quirks {
             random_seed.then_some(Quirk::RandomSeed),
             takes_cache_control.then_some(Quirk::CacheControl),
             wants_reasoning_back.then_some(Quirk::ReasoningBack),
+            lacks_completions.then_some(Quirk::NoCompletions),
         ];
         all.into_iter().flatten().collect()
     }
@@ -130,6 +137,7 @@ impl fmt::Display for Quirk {
             Self::ReasoningBack => {
                 f.write_str("wants its `reasoning_content` back in later turns")
             }
+            Self::NoCompletions => f.write_str("has no `/completions`: such calls become chat"),
         }
     }
 }
@@ -272,6 +280,7 @@ mod tests {
             Quirk::RandomSeed,
             Quirk::CacheControl,
             Quirk::ReasoningBack,
+            Quirk::NoCompletions,
         ];
         assert_eq!(Quirks::of(all).each(), all);
         assert_eq!(Quirks::of([]), Quirks::default());

@@ -80,7 +80,7 @@ use std::borrow::Cow;
 
 use crate::dialect::ir::{Answer, Event, Failure, Given, Place, Request, Text};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Dialect, Format, chat, gemini, ids, messages, responses};
+use crate::dialect::{Dialect, Format, chat, completions, gemini, ids, messages, responses};
 use crate::error::Error;
 use crate::sse;
 
@@ -97,10 +97,13 @@ pub enum Wire {
     Gemini,
     /// OpenAI's Responses.
     Responses,
+    /// OpenAI's legacy completions: one prompt, no conversation. Callers speak
+    /// it to providers that know only conversations; nobody is asked in it.
+    Completions,
 }
 
 impl Wire {
-    /// Every one.
+    /// Every one that carries conversations.
     pub const ALL: [Self; 4] = [Self::Chat, Self::Messages, Self::Gemini, Self::Responses];
 
     /// How it is read and written.
@@ -110,6 +113,7 @@ impl Wire {
             Self::Messages => &messages::Messages,
             Self::Gemini => &gemini::Gemini,
             Self::Responses => &responses::Responses,
+            Self::Completions => &completions::Completions,
         }
     }
 
@@ -119,7 +123,8 @@ impl Wire {
             Format::Chat => Some(Self::Chat),
             Format::Messages => Some(Self::Messages),
             Format::Responses => Some(Self::Responses),
-            Format::Completions | Format::Embeddings | Format::CountTokens => None,
+            Format::Completions => Some(Self::Completions),
+            Format::Embeddings | Format::CountTokens => None,
         }
     }
 
@@ -137,7 +142,7 @@ impl Wire {
     /// Whose it is.
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Responses => Dialect::OpenAi,
+            Self::Chat | Self::Responses | Self::Completions => Dialect::OpenAi,
             Self::Messages => Dialect::Anthropic,
             Self::Gemini => Dialect::Gemini,
         }
@@ -150,6 +155,7 @@ impl Wire {
             Self::Messages => "messages",
             Self::Gemini => "gemini",
             Self::Responses => "responses",
+            Self::Completions => "completions",
         }
     }
 }

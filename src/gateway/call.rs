@@ -9,6 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::attempt::{Limits, Span};
+use super::count;
 use super::course::Course;
 use super::draft::{Given, Words};
 use super::encoding::Coding;
@@ -40,6 +41,11 @@ pub(super) async fn answer(
 ) -> Result<Answered, Error> {
     let caller = Arc::new(caller);
     let peek = peek(&body)?;
+    if format == Format::CountTokens
+        && let Some(counted) = count::estimated(gateway, &caller, provider, &peek, &body, ledger)?
+    {
+        return Ok(counted);
+    }
     let route = match provider {
         None => Route::by_model(gateway, &caller, format, &peek)?,
         Some(name) => Route::by_path(gateway, &caller, format, name, &peek)?,

@@ -82,7 +82,7 @@ impl Crossing {
             &translate::Target {
                 model: &target.model,
                 quirks: callee.provider.quirks,
-                marks_cache: false,
+                marks_cache: candidate.marks_cache,
             },
             &draft.request_id,
             since.unwrap_or_default().as_secs(),

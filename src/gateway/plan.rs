@@ -178,7 +178,8 @@ impl Callee {
     /// How a call in `format` is made of it, if it can be.
     pub fn way(&self, format: Format) -> Option<Way> {
         let dialect = self.provider.dialect;
-        if dialect.speaks(format) {
+        let lacks = format == Format::Completions && self.provider.quirks.lacks_completions;
+        if dialect.speaks(format) && !lacks {
             return Some(Way::AsItIs);
         }
         Wire::of(format)?;
@@ -402,6 +403,9 @@ pub struct Plan {
     pub fallback_on: Fallbacks,
     /// What becomes of a call some of which a target can't be told.
     pub on_loss: OnLoss,
+    /// Whether the stable beginning of translated prompts is marked for the
+    /// provider's cache.
+    pub marks_cache: bool,
     /// The deadlines of its calls.
     pub timeouts: Timeouts,
     /// Which of its calls may share an answer, where the model has a rule of
@@ -505,6 +509,9 @@ pub struct Candidate {
     pub format: Format,
     /// How it goes there.
     pub way: Way,
+    /// Mark the stable beginning of its prompt for the provider's cache, where
+    /// it is translated.
+    pub marks_cache: bool,
     /// How many calls it gets beside the others.
     pub weight: u32,
 }
@@ -591,6 +598,7 @@ impl Plan {
                 Some(Candidate {
                     format,
                     way,
+                    marks_cache: self.marks_cache,
                     target: Arc::clone(target),
                     weight: *weight,
                 })
@@ -675,6 +683,7 @@ impl Routes {
                     hedge: model.hedge,
                     fallback_on: fallbacks(&model.fallback_on),
                     on_loss: model.on_loss,
+                    marks_cache: model.prompt_cache,
                     timeouts: model.timeout,
                     share: model.share,
                     why: format!("[models.{}]", model.name),
@@ -757,6 +766,7 @@ impl Routes {
             hedge: Hedge::Off,
             fallback_on: Fallbacks::default(),
             on_loss: OnLoss::Report,
+            marks_cache: false,
             timeouts: self.timeouts,
             share: None,
             why,

@@ -21,6 +21,8 @@ mod deadlines;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod estimating;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod faults;

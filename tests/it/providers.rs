@@ -4,7 +4,7 @@
 use crate::harness::client::post;
 use crate::harness::dialects::Door;
 use crate::harness::gateway::Gateway;
-use crate::harness::upstream::Upstream;
+use crate::harness::upstream::{Upstream, json_answer};
 
 /// A configuration of `provider` at `base`, with more to say about it.
 fn config(provider: &str, base: &str, more: &str) -> String {
@@ -148,5 +148,106 @@ fn words_that_a_provider_refuses_become_those_it_has() {
         let seen = upstream.one();
         let sent = String::from_utf8_lossy(&seen.body);
         assert_eq!(sent, arrives, "{provider} {more}");
+    }
+}
+
+#[test]
+fn legacy_completions_reach_providers_that_only_talk() {
+    let body = r#"{"model":"NAME/m","prompt":"go on","max_tokens":9,"logprobs":2}"#;
+    let rows = [
+        ("anthropic", "", Door::Messages, "/v1/messages", "logprobs"),
+        (
+            "groq",
+            "/v1",
+            Door::Chat,
+            "/v1/chat/completions",
+            "logprobs",
+        ),
+    ];
+    for (provider, version, door, path, lost) in rows {
+        let upstream = Upstream::always(door.answer());
+        let base = format!("http://{}{version}", upstream.address);
+        let gateway = Gateway::new(&config(provider, &base, ""));
+        let body = body.replace("NAME", provider);
+        let reply = gateway.post("/v1/completions", &body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let told = reply.json();
+        assert_eq!(told["object"], "text_completion");
+        assert!(
+            told["choices"][0]["text"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        assert!(told["usage"]["prompt_tokens"].as_u64().is_some());
+        assert_eq!(reply.head.get("x-nowait-dropped"), Some(lost), "{provider}");
+        let seen = upstream.one();
+        assert_eq!(seen.head.first, format!("POST {path} HTTP/1.1"));
+        let asked: serde_json::Value = serde_json::from_slice(&seen.body).expect("JSON");
+        assert_eq!(asked["messages"][0]["content"], "go on");
+
+        let reply = gateway.post(
+            "/v1/completions",
+            &body.replace("\"go on\"", "[\"a\",\"b\"]"),
+        );
+        let error = reply.json();
+        assert_eq!(
+            (reply.status, &error["error"]["param"]),
+            (400, &"prompt".into())
+        );
+    }
+}
+
+#[test]
+fn tokens_are_counted_by_those_who_can_and_estimated_for_others() {
+    let body = r#"{"model":"NAME/m","messages":[{"role":"user","content":"how many are these"}]}"#;
+    let upstream = Upstream::always(json_answer(200, r#"{"input_tokens":7}"#));
+    let at = upstream.address;
+    let text = format!(
+        "{}{}",
+        config("openai", &format!("http://{at}/v1"), ""),
+        config("anthropic", &format!("http://{at}"), "").replace("[cache]\nshare = \"off\"\n", "")
+    );
+    let gateway = Gateway::new(&text);
+    let count = |provider: &str| {
+        let body = body.replace("NAME", provider);
+        gateway.post("/v1/messages/count_tokens", &body)
+    };
+    let counted = count("anthropic");
+    assert_eq!(counted.json(), serde_json::json!({"input_tokens": 7}));
+    assert_eq!(counted.head.get("x-nowait-estimated"), None);
+    let estimated = count("openai");
+    assert_eq!(estimated.status, 200, "{}", estimated.text());
+    assert_eq!(
+        estimated.head.get("x-nowait-estimated"),
+        Some("input_tokens")
+    );
+    let tokens = estimated.json()["input_tokens"].as_u64();
+    assert!(
+        tokens.is_some_and(|tokens| (6..20).contains(&tokens)),
+        "{tokens:?}"
+    );
+    let wrong = gateway.post(
+        "/v1/messages/count_tokens",
+        r#"{"model":"openai/m","messages":5}"#,
+    );
+    Door::Messages.assert_error(&wrong, 400, "invalid_request");
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn the_stable_beginning_of_a_prompt_is_marked_where_the_model_says_so() {
+    let body = r#"{"model":"NAME","messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}],
+        "tools":[{"type":"function","function":{"name":"f"}}]}"#;
+    let upstream = Upstream::always(Door::Messages.answer());
+    let base = format!("http://{}", upstream.address);
+    let models = "[models.kept]\ntargets = [\"anthropic/claude-sonnet-4-5\"]\nprompt_cache = \"auto\"\n\
+                  [models.plain]\ntargets = [\"anthropic/claude-sonnet-4-5\"]\n";
+    let gateway = Gateway::new(&format!("{}{models}", config("anthropic", &base, "")));
+    for (index, (model, marks)) in [("kept", 3), ("plain", 0)].into_iter().enumerate() {
+        let reply = gateway.post("/v1/chat/completions", &body.replace("NAME", model));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let seen = upstream.wait_for(index + 1).remove(index);
+        let text = String::from_utf8_lossy(&seen.body).into_owned();
+        assert_eq!(text.matches("cache_control").count(), marks, "{text}");
     }
 }

@@ -157,6 +157,8 @@ fn check_request(name: &str, wire: Wire, body: &str) {
     let asked = match wire.codec().decode_request(body) {
         Ok(asked) => asked,
         Err(error) if is_held(&error) => return,
+        // What only models that go on writing can do.
+        Err(error) if wire == Wire::Completions && error.field() == Some("suffix") => return,
         Err(error) => panic!("{name}: {error}"),
     };
     if asked.turns.is_empty() {
@@ -287,7 +289,7 @@ fn check_answer(name: &str, wire: Wire, body: &str) {
 /// Holds what was read back against what was said.
 fn compare(name: &str, said: &Answer<'_>, again: &Answer<'_>, client: Wire) {
     let most = match client {
-        Wire::Chat | Wire::Gemini => usize::MAX,
+        Wire::Chat | Wire::Gemini | Wire::Completions => usize::MAX,
         Wire::Messages | Wire::Responses => 1,
     };
     assert_eq!(

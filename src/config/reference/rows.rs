@@ -118,6 +118,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("[\"logit_bias\", \"developer\"]"),
     row("providers.*.quirks.reasoning_field", Form::Words(&["reasoning_effort", "reasoning", "thinking_or_effort", "thinking", "enable_thinking"]), "where chat calls say how hard to think; `reasoning_effort` unless known")
         .sample("\"reasoning_effort\""),
+    row("providers.*.quirks.completions", Form::Flag, "whether it has `/completions`; calls of it are translated to chat where it has not")
+        .sample("true"),
     row("providers.*.quirks.cache_control", Form::Flag, "whether its chat calls take `cache_control`")
         .sample("false"),
     row("providers.*.quirks.reasoning_back", Form::Flag, "whether it wants its `reasoning_content` back in later turns")
@@ -135,6 +137,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("[\"context_length\", 404]"),
     row("models.*.on_loss", Form::Words(&["report", "reject"]), "fields that a target cannot carry: named in `x-nowait-dropped`, or a 400")
         .default("\"report\""),
+    row("models.*.prompt_cache", Form::Words(&["off", "auto"]), "`auto` marks the stable beginning of a translated prompt (tools, instructions, the conversation so far) with Anthropic's `cache_control`, where its caller marked nothing")
+        .default("\"off\""),
     row("models.*.share", Form::Words(&["off", "deterministic", "all"]), "which of its calls may share one answer; without it as `[cache]` says, and for `/generate` as `[generate]` says")
         .sample("\"deterministic\""),
     row("models.*.timeout.connect", Form::Duration, "as in `[timeout]`").sample("\"5s\""),

@@ -75,6 +75,8 @@ fn model(
     let hedge = section.value("hedge", hedge);
     let words = [("report", OnLoss::Report), ("reject", OnLoss::Reject)];
     let on_loss = section.value("on_loss", read::word(&words));
+    let words = [("off", false), ("auto", true)];
+    let prompt_cache = section.value("prompt_cache", read::word(&words));
     let share = section.get("share", share);
     let timeout = timeouts(&section.section("timeout"), base);
     if let (Some(Balance::Sticky), Some(Hedge::Quantile(_) | Hedge::After(_))) = (balance, hedge) {
@@ -91,6 +93,7 @@ fn model(
         fallback_on: fallback_on?,
         hedge: hedge?,
         on_loss: on_loss?,
+        prompt_cache: prompt_cache?,
         share,
         timeout: timeout?,
     })

@@ -293,7 +293,7 @@ pub(super) fn image(list: &mut ListWriter<'_>, media: &Media<'_>) {
 }
 
 /// Writes a usage object: what was cached is part of the prompt.
-pub(super) fn usage(out: &mut Vec<u8>, usage: Usage) {
+pub(in crate::dialect) fn usage(out: &mut Vec<u8>, usage: Usage) {
     let mut counts = ObjectWriter::begin(out);
     counts
         .count("prompt_tokens", usage.input)

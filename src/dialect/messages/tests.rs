@@ -6,6 +6,7 @@ use crate::dialect::ir::{
     Reasoned, Reasoning, Role, Seal, Start, Text, Thinking, Tool, ToolCall, ToolChoice, ToolKind,
     ToolResult, Turn,
 };
+use crate::dialect::translate::arbitrary::Arbitrary;
 use crate::dialect::translate::{self, Quirks, Wire};
 
 fn said(role: Role, parts: Vec<Content<'static>>) -> Turn<'static> {
@@ -408,4 +409,74 @@ fn a_provider_that_begins_again_has_begun_once() {
     }
     assert_eq!(starts, 1);
     assert!(!decoder.may_end());
+}
+
+/// Tools and instructions as they are written, and every block of the
+/// conversation without its mark.
+fn laid_out(body: &serde_json::Value) -> (serde_json::Value, Vec<serde_json::Value>) {
+    let mut blocks = Vec::new();
+    for message in body["messages"].as_array().unwrap() {
+        let role = &message["role"];
+        let content = match &message["content"] {
+            serde_json::Value::String(text) => vec![serde_json::json!({"type":"text","text":text})],
+            content => content.as_array().unwrap().clone(),
+        };
+        for mut block in content {
+            block.as_object_mut().unwrap().remove("cache_control");
+            blocks.push(serde_json::json!({"role": role, "block": block}));
+        }
+    }
+    let head = serde_json::json!({"tools": body["tools"], "system": body["system"]});
+    (head, blocks)
+}
+
+#[test]
+fn marks_stay_where_they_are_from_turn_to_turn() {
+    let mut compared = 0;
+    for seed in 0..400 {
+        let mut request = Arbitrary::new(Wire::Chat, seed).request();
+        let unmark = |part: &mut Part<'_>| part.cache = None;
+        request.tools.iter_mut().for_each(|tool| tool.cache = None);
+        for turn in &mut request.turns {
+            turn.parts.iter_mut().for_each(unmark);
+            for part in &mut turn.parts {
+                if let Content::Result(result) = &mut part.content {
+                    result.parts.iter_mut().for_each(unmark);
+                }
+            }
+        }
+        let mut earlier: Option<(serde_json::Value, Vec<serde_json::Value>)> = None;
+        for until in 1..=request.turns.len() {
+            let so_far = Request {
+                turns: request.turns[..until].to_vec(),
+                ..request.clone()
+            };
+            // Callers ask when it isn't the model's turn that is the last.
+            let last = so_far.turns[until - 1].role;
+            if last == Role::Assistant || so_far.turns.iter().all(|turn| turn.role.instructs()) {
+                continue;
+            }
+            let target = Target {
+                model: "claude-sonnet-4-5",
+                quirks: Quirks::default(),
+                marks_cache: true,
+            };
+            let mut out = Outgoing::default();
+            if Messages.encode_request(&so_far, &target, &mut out).is_err() {
+                continue;
+            }
+            let body: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
+            let mut found = Vec::new();
+            marks(&body, "", &mut found);
+            assert!(found.len() <= 4, "{found:?}");
+            let now = laid_out(&body);
+            if let Some((head, blocks)) = &earlier {
+                assert_eq!(*head, now.0, "seed {seed}, turn {until}");
+                assert!(now.1.starts_with(blocks), "seed {seed}, turn {until}");
+                compared += 1;
+            }
+            earlier = Some(now);
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }

@@ -87,7 +87,7 @@ impl Knows {
             googles: false,
         };
         match wire {
-            Wire::Chat => chat,
+            Wire::Chat | Wire::Completions => chat,
             Wire::Messages => Self {
                 model: "claude-opus-4-6",
                 developer: false,

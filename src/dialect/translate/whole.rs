@@ -118,7 +118,11 @@ pub fn failure(client: Wire, status: u16, body: &[u8], exchange: &Exchange) -> R
 pub(super) fn pair(choice: u8) -> (Wire, Wire) {
     let count = Wire::ALL.len();
     let choice = usize::from(choice);
-    (Wire::ALL[choice % count], Wire::ALL[choice / count % count])
+    let client = Wire::ALL.get(choice % (count + 1));
+    (
+        client.copied().unwrap_or(Wire::Completions),
+        Wire::ALL[choice / count % count],
+    )
 }
 
 /// Fuzz body: the first byte chooses the formats; the rest is a request.

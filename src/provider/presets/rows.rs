@@ -89,6 +89,10 @@ pub const PRESETS: &[Preset] = &[
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         also: &[(Dialect::Gemini, "https://generativelanguage.googleapis.com")],
         key_variable: "GEMINI_API_KEY",
+        quirks: &[(
+            Quirk::NoCompletions,
+            "ai.google.dev/gemini-api/docs/openai lists none",
+        )],
         embeddings: EmbeddingLimits {
             inputs: 100,
             tokens: 20_000,
@@ -121,6 +125,10 @@ pub const PRESETS: &[Preset] = &[
         base_url: "https://api.mistral.ai/v1",
         key_variable: "MISTRAL_API_KEY",
         quirks: &[
+            (
+                Quirk::NoCompletions,
+                "docs.mistral.ai/api lists fill-in-the-middle alone",
+            ),
             (
                 Quirk::Refuses(Refused::of(&["max_completion_tokens"])),
                 "github.com/editor-code-assistant/eca/issues/231: 422 `extra_forbidden`",
@@ -168,10 +176,16 @@ pub const PRESETS: &[Preset] = &[
         name: "groq",
         base_url: "https://api.groq.com/openai/v1",
         key_variable: "GROQ_API_KEY",
-        quirks: &[(
-            Quirk::Refuses(Refused::of(&["logprobs", "logit_bias", "n", "name"])),
-            "console.groq.com/docs/openai: 400",
-        )],
+        quirks: &[
+            (
+                Quirk::NoCompletions,
+                "docs.getbifrost.ai/providers/supported-providers/groq",
+            ),
+            (
+                Quirk::Refuses(Refused::of(&["logprobs", "logit_bias", "n", "name"])),
+                "console.groq.com/docs/openai: 400",
+            ),
+        ],
         default_model: Some("openai/gpt-oss-20b"),
         source: "console.groq.com/docs/openai",
         ..COMPATIBLE
@@ -182,6 +196,10 @@ pub const PRESETS: &[Preset] = &[
         also: &[(Dialect::Anthropic, "https://api.deepseek.com/anthropic")],
         key_variable: "DEEPSEEK_API_KEY",
         quirks: &[
+            (
+                Quirk::NoCompletions,
+                "api-docs.deepseek.com/api/create-completion: below its beta URL alone",
+            ),
             (
                 Quirk::Refuses(Refused::of(&["developer"])),
                 "github.com/theopenco/llmgateway/pull/3462: 400 unknown variant `developer`",
@@ -250,6 +268,10 @@ pub const PRESETS: &[Preset] = &[
         name: "perplexity",
         base_url: "https://api.perplexity.ai",
         key_variable: "PERPLEXITY_API_KEY",
+        quirks: &[(
+            Quirk::NoCompletions,
+            "docs.getbifrost.ai/providers/supported-providers/perplexity",
+        )],
         default_model: Some("sonar"),
         families: &["sonar"],
         source: "docs.perplexity.ai, recorded traffic",
@@ -366,10 +388,16 @@ pub const PRESETS: &[Preset] = &[
         base_url: "https://api.minimax.io/v1",
         also: &[(Dialect::Anthropic, "https://api.minimax.io/anthropic")],
         key_variable: "MINIMAX_API_KEY",
-        quirks: &[(
-            NEWER_LIMIT,
-            "platform.minimax.io/docs/api-reference: `max_tokens` is deprecated",
-        )],
+        quirks: &[
+            (
+                Quirk::NoCompletions,
+                "platform.minimax.io/docs/api-reference lists none",
+            ),
+            (
+                NEWER_LIMIT,
+                "platform.minimax.io/docs/api-reference: `max_tokens` is deprecated",
+            ),
+        ],
         default_model: Some("MiniMax-M3"),
         families: &["MiniMax-"],
         source: "platform.minimax.io/docs/api-reference/text-openai-api",

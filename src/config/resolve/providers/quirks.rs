@@ -35,6 +35,9 @@ pub(super) fn over(section: &Section<'_>, usual: Quirks) -> Quirks {
         wants_reasoning_back: section
             .get("reasoning_back", read::flag)
             .unwrap_or(usual.wants_reasoning_back),
+        lacks_completions: section
+            .get("completions", read::flag)
+            .map_or(usual.lacks_completions, |has| !has),
         ..usual
     }
 }
