@@ -7,12 +7,15 @@
 
 mod fields;
 mod framing;
+pub(crate) mod line;
 mod malformed;
 mod message;
 mod name;
 mod scratch;
 pub(crate) mod told;
+mod word;
 
+pub(crate) use fields::Parsed;
 pub use fields::{Field, Fields};
 pub(crate) use framing::{Decoder, Framing};
 pub(crate) use malformed::Malformed;

@@ -19,7 +19,7 @@ use super::relay::{Relay, Step};
 use crate::dialect::error::problem_body;
 use crate::dialect::{Dialect, ErrorView, error_body};
 use crate::error::{Error, Kind};
-use crate::http1::{Fields, Name, Response};
+use crate::http1::{Fields, Name, Response, told};
 
 /// A response not yet handed over.
 pub struct Answered {
@@ -97,9 +97,9 @@ impl Answered {
             relay.settle(&mut ledger.attempt);
         }
         headers::reply(&mut self.fields, &ledger, instance);
-        let length = self.fields.text(Name::ContentLength);
+        let length = self.fields.get(Name::ContentLength);
         let reply = Reply {
-            length: length.and_then(|length| length.parse().ok()),
+            length: length.and_then(told::number),
             body: self.body,
             cut: false,
             ledger,

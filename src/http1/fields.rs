@@ -5,11 +5,16 @@
 //! is removed stays in the text and loses its place. Nothing that is put in can
 //! end a line: a byte that may not stand in a value becomes `?`.
 
+mod parse;
+
 use std::fmt;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::line::{is_control, text_end};
 use super::name::{Name, NameSet};
+
+pub(crate) use parse::Parsed;
 
 /// The fields of a message, in their order.
 #[derive(Clone, Default)]
@@ -55,55 +60,6 @@ impl Fields {
             lines: Vec::with_capacity(lines),
             names: NameSet::NONE,
         }
-    }
-
-    /// Those that were `parsed` out of `bytes`, with room for `lines` and
-    /// `more` bytes besides.
-    pub(crate) fn read(
-        bytes: &[u8],
-        parsed: &[httparse::Header<'_>],
-        lines: usize,
-        more: usize,
-    ) -> Self {
-        let (Some(first), Some(last)) = (parsed.first(), parsed.last()) else {
-            return Self::with_capacity(lines, more);
-        };
-        let place = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
-        let from = place(first.name.as_bytes());
-        let until = place(last.value) + last.value.len() + LINE_END.len();
-        let mut fields = Self::with_capacity(parsed.len() + lines, until - from + more);
-        let mut next = from;
-        for field in parsed {
-            let start = place(field.name.as_bytes());
-            let colon = start + field.name.len();
-            let value = place(field.value);
-            let end = value + field.value.len() + LINE_END.len();
-            let is_usual = start == next
-                && value == colon + COLON.len()
-                && bytes[colon..].starts_with(COLON)
-                && bytes[end - LINE_END.len()..].starts_with(LINE_END);
-            if !is_usual {
-                return Self::rewrite(parsed, lines, more);
-            }
-            fields.note(Line {
-                start: (start - from) as u32,
-                colon: (colon - from) as u32,
-                end: (end - from) as u32,
-                name: Name::of(field.name.as_bytes()),
-            });
-            next = end;
-        }
-        fields.text.extend_from_slice(&bytes[from..until]);
-        fields
-    }
-
-    /// Those that were parsed, each written anew.
-    fn rewrite(parsed: &[httparse::Header<'_>], lines: usize, more: usize) -> Self {
-        let mut fields = Self::with_capacity(parsed.len() + lines, 64 * parsed.len() + more);
-        for field in parsed {
-            fields.push_text(field.name.as_bytes(), field.value);
-        }
-        fields
     }
 
     fn note(&mut self, line: Line) {
@@ -187,26 +143,28 @@ impl Fields {
 
     /// Adds one. `name` is one with a text of its own.
     pub fn push(&mut self, name: Name, value: impl AsRef<[u8]>) {
-        let text = name.text().expect("only a class of names has no text");
-        self.write(name, text.as_bytes(), value.as_ref());
+        let start = self.text.len();
+        let text = name.to_value().expect("only a class of names has no text");
+        let value = value.as_ref();
+        self.text.reserve(text.len() + value.len() + LINE_END.len());
+        self.text.extend_from_slice(text.as_bytes());
+        self.write(name, start, value);
     }
 
     /// Adds one of whatever name, which is a token.
     pub fn push_text(&mut self, name: &[u8], value: &[u8]) {
-        self.write(Name::of(name), name, value);
+        debug_assert!(!name.is_empty(), "a name has a letter");
+        let start = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(COLON);
+        self.write(Name::of(name), start, value);
     }
 
-    fn write(&mut self, name: Name, text: &[u8], value: &[u8]) {
-        debug_assert!(!text.is_empty(), "a name has a letter");
-        self.text
-            .reserve(text.len() + COLON.len() + value.len() + LINE_END.len());
-        let start = self.text.len();
-        self.text.extend_from_slice(text);
-        let colon = self.text.len();
-        self.text.extend_from_slice(COLON);
+    /// Writes the value of a line that begins at `start`.
+    fn write(&mut self, name: Name, start: usize, value: &[u8]) {
         let at = self.text.len();
         self.text.extend_from_slice(value);
-        if !is_value(value) {
+        if text_end(value) != value.len() {
             for byte in &mut self.text[at..] {
                 if is_control(*byte) {
                     *byte = b'?';
@@ -216,7 +174,7 @@ impl Fields {
         self.text.extend_from_slice(LINE_END);
         self.note(Line {
             start: start as u32,
-            colon: colon as u32,
+            colon: (at - COLON.len()) as u32,
             end: self.text.len() as u32,
             name,
         });
@@ -362,26 +320,14 @@ pub(super) fn as_text(value: &[u8]) -> Option<&str> {
         .flatten()
 }
 
-/// Whether all of it may stand in a value (RFC 9110, 5.5).
-fn is_value(bytes: &[u8]) -> bool {
-    // Without a way out of the loop, so that it looks at many at once.
-    !bytes
-        .iter()
-        .fold(false, |wrong, byte| wrong | is_control(*byte))
-}
-
-fn is_control(byte: u8) -> bool {
-    (byte < b' ' && byte != b'\t') || byte == 0x7f
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Fields {
-        let mut headers = [httparse::EMPTY_HEADER; 16];
-        let parsed = httparse::parse_headers(text.as_bytes(), &mut headers).unwrap();
-        Fields::read(text.as_bytes(), parsed.unwrap().1, 2, 64)
+        let parsed = Fields::parse(text.as_bytes(), 16, (2, 64)).unwrap();
+        assert_eq!(parsed.length, text.len());
+        parsed.fields
     }
 
     fn written(fields: &Fields) -> String {
@@ -412,9 +358,47 @@ mod tests {
             ("a: 1 \r\nb:  2\t\r\n\r\n", "a: 1\r\nb: 2\r\n"),
             ("a: 1\nb: 2\n\n", "a: 1\r\nb: 2\r\n"),
             ("a:\r\nb: 2\r\n\r\n", "a: \r\nb: 2\r\n"),
+            ("a: 1\r\nb:2\r\nc: 3\r\n\r\n", "a: 1\r\nb: 2\r\nc: 3\r\n"),
+            ("a:  \r\nb: 2\r\n\r\n", "a: \r\nb: 2\r\n"),
             ("\r\n", ""),
         ] {
             assert_eq!(written(&read(sent)), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_are_no_fields_is_told_from_what_has_not_all_come() {
+        use crate::http1::line::Stop::{self, Partial, Wrong};
+        use crate::http1::malformed::Malformed::{FieldName, FieldValue, TooManyFields};
+        let parse = |text: &str| -> Result<bool, Stop> {
+            Ok(Fields::parse(text.as_bytes(), 3, (0, 0))?.is_bare)
+        };
+        for (text, expected) in [
+            ("a: 1\r\n\r\n", Ok(false)),
+            ("a: 1\n\r\n", Ok(true)),
+            ("a: 1\r\n\n", Ok(true)),
+            ("a : 1\r\n\r\n", Err(Wrong(FieldName))),
+            (": 1\r\n\r\n", Err(Wrong(FieldName))),
+            ("a\r\n\r\n", Err(Wrong(FieldName))),
+            ("a: 1\r\n b\r\n\r\n", Err(Wrong(FieldName))),
+            ("\u{e9}: 1\r\n\r\n", Err(Wrong(FieldName))),
+            ("a: 1\r\n\rx", Err(Wrong(FieldName))),
+            ("a: 1\0\r\n\r\n", Err(Wrong(FieldValue))),
+            ("a: 1\rb\r\n\r\n", Err(Wrong(FieldValue))),
+            ("a: 1\r\nb: 2\r\nc: 3\r\n\r\n", Ok(false)),
+            (
+                "a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n",
+                Err(Wrong(TooManyFields)),
+            ),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+            if expected == Ok(false) {
+                let parts = (0..text.len()).map(|size| parse(&text[..size]));
+                assert!(
+                    parts.into_iter().all(|part| part == Err(Partial)),
+                    "{text:?}"
+                );
+            }
         }
     }
 

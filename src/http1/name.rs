@@ -4,6 +4,8 @@
 //! NameSet are compared without regard to case (RFC 9110, 5.1). All others are
 //! [`Name::Other`], and only their text tells them apart.
 
+use super::word;
+
 /// Declares the names, their texts and the table of both.
 macro_rules! names {
     ($($name:ident = $text:literal,)*) => {
@@ -24,7 +26,7 @@ macro_rules! names {
             Other,
         }
 
-        const KNOWN: &[(Name, &str)] = &[$((Name::$name, $text)),*];
+        const KNOWN: &[(Name, &str, &str)] = &[$((Name::$name, $text, concat!($text, ": "))),*];
     };
 }
 
@@ -99,18 +101,17 @@ names! {
 const _: () = assert!(Name::Other as usize == KNOWN.len() + 3 && KNOWN.len() < 125);
 
 impl Name {
-    /// The name that `text` is, in whatever case.
+    /// The name that `text`, a token, is, in whatever case.
     pub fn of(text: &[u8]) -> Self {
         if let Some(place) = place(text, SEED)
-            && let Some((name, known)) = KNOWN.get(usize::from(TABLE[place]))
-            && known.len() == text.len()
-            && known.as_bytes().eq_ignore_ascii_case(text)
+            && let Some((name, known, _)) = KNOWN.get(usize::from(TABLE[place]))
+            && is_same(text, known.as_bytes())
         {
             return *name;
         }
         let begins = |prefix: &[u8]| {
-            text.get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            let start = text.get(..prefix.len());
+            start.is_some_and(|start| is_same(start, prefix))
         };
         match text.first() {
             Some(b'x' | b'X') if begins(b"x-nowait-") => Self::XNowaitOther,
@@ -123,8 +124,31 @@ impl Name {
 
     /// Its text in small letters; none of a class of names.
     pub fn text(self) -> Option<&'static str> {
-        KNOWN.get(self as usize).map(|(_, text)| *text)
+        KNOWN.get(self as usize).map(|(_, text, _)| *text)
     }
+
+    /// The same with what stands between it and a value.
+    pub(super) fn to_value(self) -> Option<&'static str> {
+        KNOWN.get(self as usize).map(|(_, _, text)| *text)
+    }
+}
+
+/// Whether a token is the same as a name of small letters, digits and hyphens.
+/// Of what may stand in a token only capitals differ from those in one bit.
+fn is_same(text: &[u8], known: &[u8]) -> bool {
+    const SMALL: u64 = word::of(0x20);
+    if text.len() != known.len() {
+        return false;
+    }
+    let mut at = 0;
+    while let (Some(one), Some(two)) = (word::at(text, at), word::at(known, at)) {
+        if one | SMALL != two {
+            return false;
+        }
+        at += word::SIZE;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    rest.eq_ignore_ascii_case(known.get(at..).unwrap_or_default())
 }
 
 /// Places a known name may have: so many that a seed is found in a moment.
@@ -226,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_name_is_told_in_any_case() {
-        for (name, text) in KNOWN {
+        for (name, text, _) in KNOWN {
             assert_eq!(Name::of(text.as_bytes()), *name, "{text}");
             assert_eq!(Name::of(text.to_uppercase().as_bytes()), *name, "{text}");
             assert_eq!(name.text(), Some(*text));

@@ -2,7 +2,6 @@
 //! its connection goes on. And the fields that follow the last chunk.
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
 
 use super::fields::Fields;
 use super::malformed::Malformed;
@@ -26,9 +25,13 @@ pub(crate) fn length(fields: &Fields) -> Result<Option<u64>, Malformed> {
 
 /// A length: digits, and nothing else.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    // An empty one is no number, and a sign is no digit.
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    is_number.then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+    let mut number = None;
+    for digit in digits {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        let tens = number.unwrap_or(0_u64).checked_mul(10)?;
+        number = Some(tens.checked_add(digit)?);
+    }
+    number
 }
 
 /// Whether the connection outlives the message (RFC 9112, 9.3).
@@ -47,21 +50,10 @@ pub(crate) fn is_token(text: &[u8], token: &[u8]) -> bool {
 
 /// The fields after the last chunk, the empty line included in `bytes`.
 pub(crate) fn trailers(bytes: &[u8]) -> Result<HeaderMap, Malformed> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILERS];
-    let parsed = match httparse::parse_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete((length, parsed))) if length == bytes.len() => parsed,
-        _ => return Err(Malformed::Trailers),
-    };
-    let mut trailers = HeaderMap::with_capacity(parsed.len());
-    for field in parsed {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_bytes(field.value);
-        match (name, value) {
-            (Ok(name), Ok(value)) => trailers.append(name, value),
-            _ => return Err(Malformed::Trailers),
-        };
+    match Fields::parse(bytes, MAX_TRAILERS, (0, 0)) {
+        Ok(parsed) if parsed.length == bytes.len() && !parsed.is_bare => Ok(parsed.fields.to_map()),
+        _ => Err(Malformed::Trailers),
     }
-    Ok(trailers)
 }
 
 #[cfg(test)]

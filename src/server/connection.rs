@@ -88,12 +88,11 @@ pub(super) fn spawn(stream: TcpStream, shared: &Arc<Shared>) {
             None => {
                 let sniffed = tokio::select! {
                     biased;
-                    // A caller that says nothing for so long has nothing to say.
-                    sniffed = timeout(h1::IDLE_MAX, opens_with_preface(&stream)) => sniffed,
-                    // Nor has one that has said nothing when the end begins.
+                    sniffed = sniff(&stream) => sniffed,
+                    // Who has said nothing when the end begins has nothing to say.
                     () = shared.instance.drain.begun() => return,
                 };
-                if let Ok(Ok(is_two)) = sniffed {
+                if let Ok(is_two) = sniffed {
                     serve(stream, is_two, &shared).await;
                 }
             }
@@ -107,6 +106,15 @@ async fn secure(stream: TcpStream, acceptor: &TlsAcceptor, shared: &Arc<Shared>)
         let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         serve(stream, is_two, shared).await;
     }
+}
+
+/// Whether a caller is to be served HTTP/2. One that goes no further than both
+/// begin alike is left to HTTP/1.1, which tells it so; one that says nothing is
+/// to be left alone.
+async fn sniff(stream: &TcpStream) -> io::Result<bool> {
+    timeout(h1::IDLE_MAX, stream.readable()).await??;
+    let sniffed = timeout(h1::HEAD_MAX, opens_with_preface(stream)).await;
+    sniffed.unwrap_or(Ok(false))
 }
 
 /// Whether a caller opens with HTTP/2's preface (RFC 9113 §3.4): no request of

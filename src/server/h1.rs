@@ -39,7 +39,7 @@ use crate::http1::{Response, with_scratch};
 const MAX_HEAD: usize = 128 << 10;
 
 /// How long a caller may take over a request's head, once it has begun.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// How long a connection is kept without a request: longer than the clients'
 /// own pools keep theirs, so that they close first and no request meets a

@@ -195,3 +195,47 @@ fn date() -> [u8; 29] {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal() {
+        for size in [0, 1, 9, 10, 15, 16, 255, 256, 4_096, 0xfedc_ba98] {
+            let mut out = Vec::new();
+            chunk_size(&mut out, size);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{size:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn the_date_is_written_where_none_is_given() {
+        for (given, count) in [(None, 1), (Some("x"), 1)] {
+            let head = Head {
+                status: StatusCode::IM_A_TEAPOT,
+                fields: given.map(|date| ("date", date)).into_iter().collect(),
+                framing: Framing::Length(3),
+                length: Some(3),
+                manner: Manner {
+                    to_head: false,
+                    is_old: false,
+                    keeps: true,
+                },
+            };
+            let mut out = Vec::new();
+            head.write_to(&mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.starts_with("HTTP/1.1 418 I'm a teapot\r\n"), "{text}");
+            let dates: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("date: "))
+                .collect();
+            assert_eq!(dates.len(), count);
+            assert!(
+                dates[0] == "x" || httpdate::parse_http_date(dates[0]).is_ok(),
+                "{text}"
+            );
+        }
+    }
+}

@@ -4,15 +4,14 @@
 //! Where two readings are possible there is none: what two servers could take
 //! for different requests is refused, with words of its own.
 
-use std::mem::MaybeUninit;
-
 use http::Method;
 use http::uri::{InvalidUri, PathAndQuery, Uri};
 
 use super::MAX_HEAD;
 use crate::error::{Error, Kind};
 use crate::gateway::Head;
-use crate::http1::{Fields, Framing, Name, NameSet, told};
+use crate::http1::line::{self, RequestLine, Stop};
+use crate::http1::{Fields, Framing, Malformed, Name, NameSet, Parsed, told};
 
 /// Fields that a head may have. SDKs send 20, browsers behind proxies 50.
 const MAX_FIELDS: usize = 256;
@@ -46,24 +45,26 @@ pub(super) struct Refused(pub(super) Box<Head>, pub(super) Error);
 /// Reads the head that `bytes` begin with; its length too. `None` where not all
 /// of it has come.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(usize, Asked)>, Refused> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let length = match parsed.parse_with_uninit_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
-        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD => return Ok(None),
-        Ok(_) => return Err(refused(bytes, too_large("over 128 KiB"))),
-        Err(fault) => return Err(refused(bytes, malformed(fault))),
+    let (line, parsed) = match lines(bytes) {
+        Ok(read) => read,
+        Err(Stop::Partial) if bytes.len() <= MAX_HEAD => return Ok(None),
+        Err(Stop::Partial) => return Err(refused(bytes, too_large("over 128 KiB"))),
+        Err(Stop::Wrong(why)) => return Err(refused(bytes, malformed(why))),
     };
-    let is_old = parsed.version == Some(0);
-    let (method, target) = line(&parsed).map_err(|why| refused(bytes, why))?;
-    let fields = Fields::read(bytes, parsed.headers, 0, 0);
+    let length = line.length + parsed.length;
+    if length > MAX_HEAD {
+        return Err(refused(bytes, too_large("over 128 KiB")));
+    }
+    let is_old = line.is_old;
+    let is_bare = line.is_bare || parsed.is_bare;
+    let (method, target) = to_ask(&line).map_err(|why| refused(bytes, why))?;
     let head = Head {
         method,
         target,
-        fields,
+        fields: parsed.fields,
         is_two: false,
     };
-    match heed(&head.fields, is_old, &bytes[..length]) {
+    match heed(&head.fields, is_old, is_bare) {
         Ok((framing, expects)) => {
             let manner = Manner {
                 to_head: head.method == Method::HEAD,
@@ -82,15 +83,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(usize, Asked)>, Refused> {
     }
 }
 
+fn lines(bytes: &[u8]) -> Result<(RequestLine<'_>, Parsed), Stop> {
+    let line = line::request(bytes)?;
+    let fields = Fields::parse(&bytes[line.length..], MAX_FIELDS, (0, 0))?;
+    Ok((line, fields))
+}
+
 /// What the first line asks for.
-fn line(parsed: &httparse::Request<'_, '_>) -> Result<(Method, PathAndQuery), Error> {
-    let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes());
+fn to_ask(line: &RequestLine<'_>) -> Result<(Method, PathAndQuery), Error> {
+    let method = Method::from_bytes(line.method);
     let method = method.map_err(|_| unclear("its method is not one"))?;
-    Ok((method, to_path(parsed.path.unwrap_or_default())?))
+    Ok((method, to_path(line.target)?))
 }
 
 /// The path a target asks for (RFC 9112, 3.2).
-fn to_path(target: &str) -> Result<PathAndQuery, Error> {
+fn to_path(target: &[u8]) -> Result<PathAndQuery, Error> {
     let wrong = |fault: InvalidUri| match target.len() > MAX_TARGET {
         true => Error::new(
             Kind::TargetTooLong,
@@ -98,7 +105,7 @@ fn to_path(target: &str) -> Result<PathAndQuery, Error> {
         ),
         false => of_target().because(fault),
     };
-    if target.starts_with('/') || target == "*" {
+    if target.starts_with(b"/") || target == b"*" {
         return PathAndQuery::try_from(target).map_err(wrong);
     }
     // As a proxy is asked: the authority is ours, whatever it is.
@@ -118,11 +125,10 @@ const OF_FRAMING: NameSet =
     NameSet::of(&[Name::ContentLength, Name::TransferEncoding, Name::Expect]);
 
 /// How the body is framed, and whether its caller waits to be told to send it.
-fn heed(fields: &Fields, is_old: bool, head: &[u8]) -> Result<(Framing, bool), Error> {
+fn heed(fields: &Fields, is_old: bool, is_bare: bool) -> Result<(Framing, bool), Error> {
     // RFC 9112, 2.2: where one server ends a line at a bare line feed another
     // reads on.
-    let ends = memchr::memchr_iter(b'\n', head);
-    if ends.into_iter().any(|at| at == 0 || head[at - 1] != b'\r') {
+    if is_bare {
         return Err(unclear("a line of its head does not end in CR LF"));
     }
     let mut hosts = fields.all(Name::Host);
@@ -191,14 +197,14 @@ pub(super) fn too_large(what: &str) -> Error {
     )
 }
 
-fn malformed(fault: httparse::Error) -> Error {
-    match fault {
-        httparse::Error::TooManyHeaders => too_large("over 256 fields"),
-        httparse::Error::Version => Error::new(
+fn malformed(why: Malformed) -> Error {
+    match why {
+        Malformed::TooManyFields => too_large("over 256 fields"),
+        Malformed::Version => Error::new(
             Kind::VersionNotSupported,
             "the request is of another version of HTTP: send HTTP/1.1, or HTTP/2",
         ),
-        fault => unclear(&format!("{fault}")),
+        why => unclear(&why.to_string()),
     }
 }
 

@@ -4,11 +4,10 @@
 //! Where two readings are possible there is none: what two peers could take
 //! for different lengths is refused.
 
-use std::mem::MaybeUninit;
-
 use http::StatusCode;
 
-use crate::http1::{Fields, Framing, Malformed, Name, told};
+use crate::http1::line::{self, StatusLine, Stop};
+use crate::http1::{self, Fields, Framing, Malformed, Name, told};
 
 /// Fields that a head may have; providers send up to 40.
 const MAX_FIELDS: usize = 100;
@@ -38,25 +37,18 @@ pub(super) struct Head {
 /// Reads the head that `bytes` begin with. `to_head` says that the request's
 /// method was HEAD, so that no body follows whatever the head announces.
 pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Parsed, Malformed> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut parsed,
-        bytes,
-        &mut fields,
-    );
-    let length = match outcome {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
-        Err(error) => return Err(Malformed::Head(error)),
+    let (line, parsed) = match lines(bytes) {
+        Ok(read) => read,
+        Err(Stop::Partial) => return Ok(Parsed::Partial),
+        Err(Stop::Wrong(why)) => return Err(why),
     };
-    let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
-        .map_err(|_| Malformed::Head(httparse::Error::Status))?;
+    let length = line.length + parsed.length;
+    let status = StatusCode::from_u16(line.status).map_err(|_| Malformed::FirstLine)?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Parsed::Interim(length));
     }
-    let is_old = parsed.version == Some(0);
-    let mut fields = Fields::read(bytes, parsed.headers, OURS.0, OURS.1);
+    let is_old = line.is_old;
+    let mut fields = parsed.fields;
     let mut keeps = told::keeps(&fields, is_old);
     let bodiless = to_head
         || status == StatusCode::NO_CONTENT
@@ -73,6 +65,12 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Parsed, Malformed> {
         keeps,
     };
     Ok(Parsed::Final(length, head))
+}
+
+fn lines(bytes: &[u8]) -> Result<(StatusLine, http1::Parsed), Stop> {
+    let line = line::answer(bytes)?;
+    let fields = Fields::parse(&bytes[line.length..], MAX_FIELDS, OURS)?;
+    Ok((line, fields))
 }
 
 /// Room for what the gateway adds to an answer: lines, and their bytes.
