@@ -15,6 +15,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::json::scan::{Invalid, Scan};
 use super::json::span_in;
+use super::sharing::is_zero;
 use crate::error::Error;
 
 /// What [`peek`] found.
@@ -27,6 +28,9 @@ pub struct Peek {
     /// Whether `stream_options.include_usage` is true: the caller expects a
     /// usage chunk.
     pub include_usage: bool,
+    /// Whether `temperature` is 0, as far as it may be: only then can a
+    /// generation be meant to come out the same again.
+    pub may_be_cold: bool,
     /// Where the value of `stream_options` lies in the body.
     stream_options: Option<Range<usize>>,
     /// Where the value of `stream_options.include_usage` lies in the body.
@@ -150,6 +154,8 @@ struct Outline<'a> {
     model: Option<&'a str>,
     stream: Option<&'a str>,
     stream_options: Option<&'a str>,
+    /// A temperature is 0.
+    is_cold: bool,
     /// A field that is there twice.
     twice: Option<&'static str>,
 }
@@ -164,6 +170,10 @@ impl<'a> Outline<'a> {
                 "model" => (&mut seen.model, "model"),
                 "stream" => (&mut seen.stream, "stream"),
                 "stream_options" => (&mut seen.stream_options, "stream_options"),
+                "temperature" => {
+                    seen.is_cold |= is_zero(raw);
+                    return Ok(());
+                }
                 _ => return Ok(()),
             };
             if slot.replace(raw).is_some() {
@@ -197,6 +207,7 @@ impl<'a> Outline<'a> {
             model,
             stream: flag(self.stream, "stream")?,
             include_usage: flag(asked, "stream_options.include_usage")?,
+            may_be_cold: self.is_cold,
             stream_options: self.stream_options.map(|raw| span_in(body, raw)),
             include_usage_at: asked.map(|raw| span_in(body, raw)),
         })

@@ -256,7 +256,7 @@ fn is_on(value: &str) -> bool {
 }
 
 /// Whether a value is a number and that number is 0, however it is written.
-fn is_zero(value: &str) -> bool {
+pub(super) fn is_zero(value: &str) -> bool {
     let mantissa = value.split(['e', 'E']).next().unwrap_or_default();
     let is_digit = |byte| matches!(byte, b'-' | b'0' | b'.');
     mantissa.contains('0') && mantissa.bytes().all(is_digit)

@@ -72,6 +72,7 @@ pub(super) async fn answer(
         candidates: &route.candidates,
         query: caller.query.as_deref(),
         body: &given.body,
+        may_be_cold: given.peek.may_be_cold,
         share: route.share,
         tells_usage: wants.tells_usage(format) || given.is_told_usage(lead),
     };

@@ -293,6 +293,7 @@ pub(super) async fn answer(
         candidates: &candidates,
         query: None,
         body: &body,
+        may_be_cold: true,
         share: plan.share.unwrap_or(gateway.config.generate.share),
         tells_usage: true,
     };

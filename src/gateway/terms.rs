@@ -36,6 +36,8 @@ pub(super) struct Asking<'a> {
     pub(super) query: Option<&'a str>,
     /// JSON in UTF-8, as it was peeked at.
     pub(super) body: &'a [u8],
+    /// Its temperature may be 0.
+    pub(super) may_be_cold: bool,
     /// The rule, where the caller sets none.
     pub(super) share: Share,
     /// Whether its answer tells what it took.
@@ -126,14 +128,8 @@ impl Asking<'_> {
     fn is_shared(&self, rule: Share) -> bool {
         match rule {
             Share::Off => return false,
-            // Most calls don't say it, and most bodies are long.
-            Share::Deterministic if self.format.streams() => {
-                if memchr::memmem::find(self.body, b"temperature").is_none()
-                    && memchr::memchr(b'\\', self.body).is_none()
-                {
-                    return false;
-                }
-            }
+            // Most calls aren't, and most bodies are long.
+            Share::Deterministic if self.format.streams() && !self.may_be_cold => return false,
             Share::Deterministic | Share::All => {}
         }
         let Some(body) = self.text() else {
