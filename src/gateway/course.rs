@@ -462,12 +462,9 @@ impl<'a> Field<'a> {
         if !fields.may_have(NameSet::of(&[Name::RateLimit])) {
             return;
         }
-        let header = |name: &str| {
-            let mut fields = fields.iter();
-            let found = fields.find(|field| field.text.eq_ignore_ascii_case(name.as_bytes()))?;
-            std::str::from_utf8(found.value).ok()
-        };
-        let Some(quota) = Quota::read(header, SystemTime::now()) else {
+        let limits = fields.iter().filter(|it| it.name == Name::RateLimit);
+        let limits = limits.map(|it| (it.text, it.value));
+        let Some(quota) = Quota::read(limits, SystemTime::now()) else {
             return;
         };
         let mut running = self.tries.iter_mut().flatten();

@@ -382,7 +382,7 @@ mod tests {
             ("a\r\n\r\n", Err(Wrong(FieldName))),
             ("a: 1\r\n b\r\n\r\n", Err(Wrong(FieldName))),
             ("\u{e9}: 1\r\n\r\n", Err(Wrong(FieldName))),
-            ("a: 1\r\n\rx", Err(Wrong(FieldName))),
+            ("a: 1\r\n\rx", Err(Wrong(FieldValue))),
             ("a: 1\0\r\n\r\n", Err(Wrong(FieldValue))),
             ("a: 1\rb\r\n\r\n", Err(Wrong(FieldValue))),
             ("a: 1\r\nb: 2\r\nc: 3\r\n\r\n", Ok(false)),

@@ -189,22 +189,6 @@ pub(super) fn text_end(bytes: &[u8]) -> usize {
     end.map_or(bytes.len(), |end| at + end)
 }
 
-/// Where the first colon stands, unless there is white space or a control byte
-/// before it: then where that does.
-pub(super) fn name_end(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(word) = word::at(bytes, at) {
-        let stop = word::below(word, b'!') | word::equal(word, b':');
-        if stop != 0 {
-            return at + word::first(stop);
-        }
-        at += word::SIZE;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte < b'!' || *byte == b':');
-    end.map_or(bytes.len(), |end| at + end)
-}
-
 pub(super) fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
@@ -311,13 +295,6 @@ mod tests {
     fn text_ends_at_the_first_control_byte_wherever_it_stands() {
         for size in 0..70 {
             let text = "x\t\u{e9}~ ".repeat(20).into_bytes();
-            let name = "x-\u{e9}~Z".repeat(20).into_bytes();
-            for end in [b':', b' ', b'\t', 0] {
-                let mut name = name[..size].to_vec();
-                assert_eq!(name_end(&name), size);
-                name.extend([end, b':', b'x', b':']);
-                assert_eq!(name_end(&name), size);
-            }
             for control in [b'\r', 0, 0x1f, 0x7f] {
                 let mut text = text[..size].to_vec();
                 assert_eq!(text_end(&text), size);

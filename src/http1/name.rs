@@ -113,11 +113,11 @@ impl Name {
             let start = text.get(..prefix.len());
             start.is_some_and(|start| is_same(start, prefix))
         };
-        match text.first() {
-            Some(b'x' | b'X') if begins(b"x-nowait-") => Self::XNowaitOther,
-            Some(b'x' | b'X') if begins(b"x-sim-") => Self::XSim,
-            Some(b'x' | b'X') if begins(b"x-ratelimit-") => Self::RateLimit,
-            Some(b'a' | b'A') if begins(b"anthropic-ratelimit-") => Self::RateLimit,
+        match text.get(2).map(u8::to_ascii_lowercase) {
+            Some(b'n') if begins(b"x-nowait-") => Self::XNowaitOther,
+            Some(b's') if begins(b"x-sim-") => Self::XSim,
+            Some(b'r') if begins(b"x-ratelimit-") => Self::RateLimit,
+            Some(b't') if begins(b"anthropic-ratelimit-") => Self::RateLimit,
             _ => Self::Other,
         }
     }
@@ -140,15 +140,23 @@ fn is_same(text: &[u8], known: &[u8]) -> bool {
     if text.len() != known.len() {
         return false;
     }
+    let Some(last) = text.len().checked_sub(word::SIZE) else {
+        let mut pairs = text.iter().zip(known);
+        return pairs.all(|(byte, known)| byte | 0x20 == *known);
+    };
+    let is_word = |at: usize| {
+        let one = word::at(text, at).map(|one| one | SMALL);
+        one == word::at(known, at)
+    };
     let mut at = 0;
-    while let (Some(one), Some(two)) = (word::at(text, at), word::at(known, at)) {
-        if one | SMALL != two {
+    while at < last {
+        if !is_word(at) {
             return false;
         }
         at += word::SIZE;
     }
-    let rest = text.get(at..).unwrap_or_default();
-    rest.eq_ignore_ascii_case(known.get(at..).unwrap_or_default())
+    // It overlaps the one before it.
+    is_word(last)
 }
 
 /// Places a known name may have: so many that a seed is found in a moment.

@@ -31,85 +31,114 @@ pub enum Unit {
     Tokens,
 }
 
-/// The headers of one limit.
-struct Names {
-    limit: &'static str,
-    remaining: &'static str,
-    reset: &'static str,
-}
-
 /// A limit that does not say when it is whole again is one by the minute, and
 /// fills evenly.
 const MINUTE: Duration = Duration::from_secs(60);
 
-macro_rules! anthropic {
-    ($what:literal) => {
-        Names {
-            limit: concat!("anthropic-ratelimit-", $what, "-limit"),
-            remaining: concat!("anthropic-ratelimit-", $what, "-remaining"),
-            reset: concat!("anthropic-ratelimit-", $what, "-reset"),
-        }
-    };
-}
-
-macro_rules! openai {
-    ($what:literal) => {
-        Names {
-            limit: concat!("x-ratelimit-limit-", $what),
-            remaining: concat!("x-ratelimit-remaining-", $what),
-            reset: concat!("x-ratelimit-reset-", $what),
-        }
-    };
-}
-
-const LIMITS: &[Names] = &[
-    openai!("requests"),
-    openai!("tokens"),
-    // Mistral's.
-    openai!("req-minute"),
-    openai!("tokens-minute"),
-    anthropic!("requests"),
-    anthropic!("tokens"),
-    anthropic!("input-tokens"),
-    anthropic!("output-tokens"),
+/// What limits count, as headers call it. Those by the minute are Mistral's.
+const COUNTED: [(&str, Unit); 6] = [
+    ("requests", Unit::Requests),
+    ("tokens", Unit::Tokens),
+    ("req-minute", Unit::Requests),
+    ("tokens-minute", Unit::Tokens),
+    ("input-tokens", Unit::Tokens),
+    ("output-tokens", Unit::Tokens),
 ];
 
+/// What is said of a limit, each in a header of its own.
+const PARTS: [&str; 3] = ["limit", "remaining", "reset"];
+
 impl Quota {
-    /// Reads the headers of an answer, each looked up by its name in lower case.
-    /// `now` is for resets that are told as a point in time. Nothing if they say
-    /// nothing that can be understood.
-    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>, now: SystemTime) -> Option<Self> {
-        let quotas = LIMITS.iter().filter_map(|names| {
-            let limit = number(header(names.limit)?).filter(|limit| *limit > 0.0)?;
-            let left = (number(header(names.remaining)?)? / limit).min(1.0);
-            let resets_in = header(names.reset).and_then(|text| time(text, now));
-            Some(Self {
+    /// Reads those of an answer's `headers`, names and values, that tell of
+    /// limits; of several alike the first. `now` is for resets that are told as a
+    /// point in time. Nothing if they say nothing that can be understood.
+    pub fn read<'a>(
+        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        now: SystemTime,
+    ) -> Option<Self> {
+        let mut said = [[None; PARTS.len()]; COUNTED.len()];
+        for (name, value) in headers {
+            if let Some((counted, part)) = place(name) {
+                said[counted][part].get_or_insert(value);
+            }
+        }
+        let limits = COUNTED.iter().zip(said).filter_map(|(&(_, unit), said)| {
+            let [limit, remaining, reset] = said;
+            let limit = number(limit?).filter(|limit| *limit > 0.0)?;
+            let left = (number(remaining?)? / limit).min(1.0);
+            Some(Limit {
                 left,
                 limit,
-                unit: match names.limit.contains("req") {
-                    true => Unit::Requests,
-                    false => Unit::Tokens,
-                },
-                resets_in: resets_in.unwrap_or_else(|| MINUTE.mul_f64(1.0 - left)),
+                unit,
+                reset,
             })
         });
-        quotas.min_by(|a, b| {
-            let longer_first = b.resets_in.cmp(&a.resets_in);
-            a.left.total_cmp(&b.left).then(longer_first)
+        let scarcest = limits.min_by(|a, b| {
+            let longer_first = || b.resets_in(now).cmp(&a.resets_in(now));
+            a.left.total_cmp(&b.left).then_with(longer_first)
+        })?;
+        Some(Self {
+            left: scarcest.left,
+            resets_in: scarcest.resets_in(now),
+            limit: scarcest.limit,
+            unit: scarcest.unit,
         })
     }
 }
 
+/// One of several limits. When it is whole again is read only of those it
+/// matters of.
+struct Limit<'a> {
+    left: f64,
+    limit: f64,
+    unit: Unit,
+    reset: Option<&'a [u8]>,
+}
+
+impl Limit<'_> {
+    fn resets_in(&self, now: SystemTime) -> Duration {
+        let told = self.reset.and_then(|text| time(text, now));
+        told.unwrap_or_else(|| MINUTE.mul_f64(1.0 - self.left))
+    }
+}
+
+/// Of which limit a header tells, and which part: places in [`COUNTED`] and
+/// [`PARTS`].
+fn place(name: &[u8]) -> Option<(usize, usize)> {
+    let is_dash = |byte: &u8| *byte == b'-';
+    let (counted, part) = if let Some(rest) = behind(name, "x-ratelimit-") {
+        let dash = rest.iter().position(is_dash)?;
+        (&rest[dash + 1..], &rest[..dash])
+    } else {
+        let rest = behind(name, "anthropic-ratelimit-")?;
+        let dash = rest.iter().rposition(is_dash)?;
+        (&rest[..dash], &rest[dash + 1..])
+    };
+    let is = |known: &str, text: &[u8]| text.eq_ignore_ascii_case(known.as_bytes());
+    Some((
+        COUNTED.iter().position(|(known, _)| is(known, counted))?,
+        PARTS.iter().position(|known| is(known, part))?,
+    ))
+}
+
+/// What stands in `name` behind `start`.
+fn behind<'a>(name: &'a [u8], start: &str) -> Option<&'a [u8]> {
+    let (begin, rest) = name.split_at_checked(start.len())?;
+    let is_start = begin.eq_ignore_ascii_case(start.as_bytes());
+    is_start.then_some(rest)
+}
+
 /// A count. Azure says -1 where it does not know.
-fn number(text: &str) -> Option<f64> {
-    let number: u64 = text.trim().parse().ok()?;
+fn number(text: &[u8]) -> Option<f64> {
+    let number: u64 = std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()?;
     Some(number as f64)
 }
 
 /// A reset, if it says its unit. Azure's bare numbers have been seen in
 /// milliseconds and in seconds.
-fn time(text: &str, now: SystemTime) -> Option<Duration> {
-    let is_bare = text.trim().bytes().all(|byte| byte.is_ascii_digit());
+fn time(text: &[u8], now: SystemTime) -> Option<Duration> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
     (!is_bare).then(|| reset(text, now)).flatten()
 }
 
@@ -124,12 +153,8 @@ mod tests {
         let lines = headers
             .lines()
             .filter_map(|line| line.trim().split_once(": "));
-        let lines: Vec<(&str, &str)> = lines.collect();
-        let header = |name: &str| {
-            let found = lines.iter().find(|(found, _)| *found == name);
-            found.map(|(_, value)| *value)
-        };
-        let quota = Quota::read(header, now)?;
+        let lines = lines.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let quota = Quota::read(lines, now)?;
         Some((quota.left, quota.resets_in.as_millis()))
     }
 
@@ -190,6 +215,15 @@ mod tests {
                 x-ratelimit-limit-tokens-minute: 500000
                 x-ratelimit-remaining-tokens-minute: 0",
                 Some((0.0, 60_000)),
+            ),
+            // Names in any case, and the first of two.
+            (
+                "X-RateLimit-Limit-Tokens: 100
+                X-RateLimit-Remaining-Tokens: 40
+                x-ratelimit-remaining-tokens: 90
+                Anthropic-Ratelimit-Output-Tokens-Limit: 10
+                anthropic-ratelimit-output-tokens-Remaining: 5",
+                Some((0.4, 36_000)),
             ),
             // xAI: no reset.
             (

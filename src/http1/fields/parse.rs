@@ -4,7 +4,7 @@
 //! are; any other is written anew.
 
 use super::{COLON, Fields, Line};
-use crate::http1::line::{Stop, line_end, name_end, text_end, token_end};
+use crate::http1::line::{Stop, is_control, line_end, token_end};
 use crate::http1::malformed::Malformed;
 use crate::http1::name::{Name, NameSet};
 
@@ -39,89 +39,80 @@ impl Fields {
         let mut run = 0;
         let mut at = 0;
         loop {
-            if let Some(b'\r' | b'\n') = bytes.get(at) {
-                let size = line_end(bytes, at, Malformed::FieldName)?;
+            let line = Read::line(bytes, at)?;
+            is_bare |= line.next == line.end + 1;
+            if line.end == at {
+                // All at once, which costs less than line by line.
+                if bytes[..at]
+                    .iter()
+                    .fold(false, |any, byte| any | is_wrong(*byte))
+                {
+                    return Err(Stop::Wrong(Malformed::FieldValue));
+                }
                 fields.text.reserve_exact(at - run + room);
                 fields.text.extend_from_slice(&bytes[run..at]);
                 return Ok(Parsed {
                     fields,
-                    length: at + size,
-                    is_bare: is_bare || size == 1,
+                    length: line.next,
+                    is_bare,
                 });
             }
-            if fields.lines.len() == most && at < bytes.len() {
+            if fields.lines.len() == most {
                 return Err(Stop::Wrong(Malformed::TooManyFields));
             }
-            let read = read(bytes, at)?;
-            let Read { colon, value, .. } = read;
-            let name = Name::of(&bytes[at..colon]);
-            // A known one is a token.
-            if name.text().is_none() && token_end(&bytes[at..colon]) != colon - at {
+            let colon = at + token_end(&bytes[at..line.end]);
+            if colon == at || bytes[colon] != b':' {
                 return Err(Stop::Wrong(Malformed::FieldName));
             }
-            if read.is_usual(bytes) {
+            let text = &bytes[at..colon];
+            let name = Name::of(text);
+            if line.is_usual(bytes, colon) {
                 let start = fields.text.len() + at - run;
                 fields.note(Line {
                     start: start as u32,
                     colon: (start + colon - at) as u32,
-                    end: (start + read.next - at) as u32,
+                    end: (start + line.next - at) as u32,
                     name,
                 });
             } else {
                 fields.text.extend_from_slice(&bytes[run..at]);
-                let value = bytes[value..read.end].trim_ascii_end();
-                fields.push_text(&bytes[at..colon], value);
-                run = read.next;
-                is_bare |= read.next == read.end + 1;
+                let value = bytes[colon + 1..line.end].trim_ascii();
+                fields.push_text(text, value);
+                run = line.next;
             }
-            at = read.next;
+            at = line.next;
         }
     }
 }
 
-/// Where the parts of a line stand.
+/// Where a line ends and the next one begins.
 struct Read {
-    colon: usize,
-    value: usize,
-    /// Where the value ends, and white space behind it.
     end: usize,
     next: usize,
 }
 
 impl Read {
-    /// Written as `Fields` writes it.
-    fn is_usual(&self, bytes: &[u8]) -> bool {
-        let Self {
-            colon,
-            value,
+    /// The line at `at`.
+    fn line(bytes: &[u8], at: usize) -> Result<Self, Stop> {
+        let end = memchr::memchr2(b'\r', b'\n', &bytes[at..]);
+        let end = at + end.ok_or(Stop::Partial)?;
+        Ok(Self {
             end,
-            next,
-        } = *self;
-        value == colon + COLON.len()
-            && bytes[colon + 1] == b' '
-            && next == end + 2
-            && (value == end || !matches!(bytes[end - 1], b' ' | b'\t'))
+            next: end + line_end(bytes, end, Malformed::FieldValue)?,
+        })
+    }
+
+    /// Written as `Fields` writes it.
+    fn is_usual(&self, bytes: &[u8], colon: usize) -> bool {
+        let is_white = |at: usize| matches!(bytes[at], b' ' | b'\t');
+        let value = colon + COLON.len();
+        bytes[colon + 1] == b' '
+            && self.next == self.end + 2
+            && (value == self.end || !(is_white(value) || is_white(self.end - 1)))
     }
 }
 
-/// Reads the line at `at`.
-fn read(bytes: &[u8], at: usize) -> Result<Read, Stop> {
-    let colon = at + name_end(&bytes[at..]);
-    match bytes.get(colon) {
-        Some(b':') if colon > at => {}
-        Some(_) => return Err(Stop::Wrong(Malformed::FieldName)),
-        None => return Err(Stop::Partial),
-    }
-    let mut value = colon + 1;
-    while let Some(b' ' | b'\t') = bytes.get(value) {
-        value += 1;
-    }
-    let end = value + text_end(&bytes[value..]);
-    let size = line_end(bytes, end, Malformed::FieldValue)?;
-    Ok(Read {
-        colon,
-        value,
-        end,
-        next: end + size,
-    })
+/// What may stand nowhere in a head; the ends of its lines were looked at.
+fn is_wrong(byte: u8) -> bool {
+    is_control(byte) && byte != b'\r' && byte != b'\n'
 }
