@@ -309,23 +309,27 @@ impl Gateway {
             total: caller.patience.total.unwrap_or(self.config.timeout.total),
         };
         let limit = self.config.server.max_body;
+        let is_here = matches!(body, Incoming::Whole(_));
         let read = intake::read(body, limit, within).await;
-        ledger.intake = asked.elapsed();
+        if !is_here {
+            ledger.intake = asked.elapsed();
+        }
         let bytes = read?;
         ledger.bytes_in = bytes.len() as u64;
         Ok(bytes)
     }
 
-    /// Sends one call upstream, once, and takes the head of its answer.
+    /// Sends one call that was `asked` for now upstream, once, and takes the
+    /// head of its answer.
     async fn ask(
         &self,
         callee: &Arc<Callee>,
         request: upstream::Request,
         limits: Limits,
         request_id: &str,
+        asked: Instant,
         attempt: &mut Attempt,
     ) -> Result<Asked, Unanswered> {
-        let asked = Instant::now();
         let drain = &self.instance.drain;
         let mut response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
         headers::incoming(&mut response.fields, request_id, attempt);

@@ -21,7 +21,7 @@ use super::relay::Form;
 use super::reply::{Answered, Body};
 use super::share::{Call, Wants};
 use super::terms::Asking;
-use super::{Asked, Caller, Gateway};
+use super::{Asked, Caller, Gateway, Source};
 use crate::cache::Form as Kept;
 use crate::config::Share;
 use crate::dialect::peek::{Peek, peek};
@@ -214,17 +214,28 @@ const WHOLE_MAX: usize = 1 << 20;
 async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
     let status = asked.status;
     let fields = std::mem::take(&mut asked.fields);
-    let mut relay = asked.relay(Form::Raw, false);
     let is_read = status == StatusCode::OK && matches!(Coding::of(&fields), Ok(Coding::Identity));
-    let Some(body) = relay.collect(WHOLE_MAX, &mut ledger.attempt).await? else {
-        if is_read {
-            relay.look_at_the_end(format);
+    let attempt = &mut ledger.attempt;
+    let body = if let Source::Kept(body) = asked.body {
+        if !body.is_empty() {
+            attempt.first_content.get_or_insert_with(Instant::now);
         }
-        return Ok(Answered {
-            status,
-            fields,
-            body: Body::Relay(Box::new(relay)),
-        });
+        body
+    } else {
+        let mut relay = asked.relay(Form::Raw, false);
+        match relay.collect(WHOLE_MAX, attempt).await? {
+            Some(body) => body,
+            None => {
+                if is_read {
+                    relay.look_at_the_end(format);
+                }
+                return Ok(Answered {
+                    status,
+                    fields,
+                    body: Body::Relay(Box::new(relay)),
+                });
+            }
+        }
     };
     if is_read {
         // Of a kept one it is known.

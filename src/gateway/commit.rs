@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::timeout_at;
 
-use super::asked::Asked;
+use super::asked::{Asked, Source};
 use super::attempt::failure::{Failure, FailureKind};
 use super::attempt::pause;
 use super::attempt::{Attempt, Limits, Unanswered};
@@ -170,7 +170,17 @@ fn last_data(ready: &VecDeque<Bytes>) -> Vec<u8> {
 }
 
 /// Reads an answer in one piece, or as much of it as is held.
-async fn whole(asked: Asked, max: usize, attempt: &mut Attempt) -> Result<Asked, Broken> {
+async fn whole(mut asked: Asked, max: usize, attempt: &mut Attempt) -> Result<Asked, Broken> {
+    // What came with the head is less than is held of any.
+    if let Source::Upstream(body) = &mut asked.body
+        && let Some(body) = body.take_whole()
+    {
+        if !body.is_empty() {
+            attempt.first_content.get_or_insert(asked.came);
+        }
+        asked.body = Source::Kept(body);
+        return Ok(asked);
+    }
     let limits = asked.limits;
     let (begun, mut relay) = asked.begin(Form::Raw);
     match relay.collect(max, attempt).await {

@@ -138,8 +138,8 @@ impl Course {
         let mut race = Race::new(rules, field.places.count());
         let mut failed = Vec::new();
         field.target(0).callee.traffic.budgets.deposit(began);
+        let mut now = began;
         let asked = loop {
-            let now = Instant::now();
             match race.next(now, &mut field) {
                 Step::Start {
                     attempt,
@@ -161,11 +161,10 @@ impl Course {
                     books.race.answered_by = Some(Arc::clone(field.target(place)));
                     break told.unwrap_or_else(|| Err(self.late(limits)));
                 }
-                Step::Wait(until) => match field.event(until).await {
+                Step::Wait(until) => match field.event(until, &mut now).await {
                     Event::Time => {}
-                    Event::Sent(attempt, now) => race.sent(attempt, now),
+                    Event::Sent(attempt) => race.sent(attempt, now),
                     Event::Failed(number, broken, theirs) => {
-                        let now = Instant::now();
                         let failure = broken.failure();
                         if let Told::Said(asked) = &broken.told {
                             field.heed(number, &asked.fields, now);
@@ -181,7 +180,6 @@ impl Course {
                         });
                     }
                     Event::Answered(number, asked, theirs) => {
-                        let now = Instant::now();
                         books.take(*theirs);
                         field.heed(number, &asked.fields, now);
                         let charge = field.won(number, race.won(number, now), books, now);
@@ -191,16 +189,17 @@ impl Course {
             }
         };
         books.race.calls = race.calls();
-        books.waited += began.elapsed();
+        books.waited += now - began;
         asked
     }
 
-    /// One attempt at `candidate`, up to its commit point.
+    /// One attempt at `candidate`, begun `now`, up to its commit point.
     async fn ask(
         &self,
         candidate: &Candidate,
         crossing: Option<Arc<Crossing>>,
         limits: &Limits,
+        now: Instant,
     ) -> (Result<Asked, Broken>, Box<Attempt>) {
         let mut books = Box::<Attempt>::default();
         let gateway = &self.gateway;
@@ -210,7 +209,7 @@ impl Course {
             books.dropped = crossing.losses.clone();
         }
         let (callee, id) = (&candidate.target.callee, &self.draft.request_id);
-        let asked = gateway.ask(callee, request, *limits, id, &mut books);
+        let asked = gateway.ask(callee, request, *limits, id, now, &mut books);
         let outcome = match asked.await {
             Ok(asked) => {
                 let asked = Asked {
@@ -358,7 +357,7 @@ enum Event {
     /// The moment that was waited for has come.
     Time,
     /// It was its turn, and it went upstream.
-    Sent(usize, Instant),
+    Sent(usize),
     /// It came to nothing.
     Failed(usize, Broken, Option<Box<Attempt>>),
     /// It came to its commit point.
@@ -427,8 +426,8 @@ impl<'a> Field<'a> {
         made.map(Some)
     }
 
-    /// The next thing that happens, at the latest `until`.
-    async fn event(&mut self, until: Option<Instant>) -> Event {
+    /// The next thing that happens, at the latest `until`; then it is `now`.
+    async fn event(&mut self, until: Option<Instant>, now: &mut Instant) -> Event {
         // An attempt that has been sent ends at the deadline by itself: one
         // timer less for nearly every call.
         let is_sent = self.tries.iter().flatten().any(|it| it.pending.is_some());
@@ -439,15 +438,17 @@ impl<'a> Field<'a> {
                 None => std::future::pending().await,
             }
         });
-        poll_fn(|cx| {
+        let event = poll_fn(|cx| {
             for running in self.tries.iter_mut().flatten() {
                 if let Poll::Ready(event) = running.poll(cx, self.course, self.limits) {
                     return Poll::Ready(event);
                 }
             }
             timer.as_mut().poll(cx).map(|()| Event::Time)
-        })
-        .await
+        });
+        let event = event.await;
+        *now = Instant::now();
+        event
     }
 
     fn take(&mut self, number: usize) -> Option<Try<'a>> {
@@ -617,8 +618,8 @@ impl<'a> Try<'a> {
         let pending = target.standing.try_begin(now, span);
         self.pending = Some(pending.unwrap_or_else(|| target.standing.begin(now, span)));
         let crossing = self.crossing.clone();
-        let asking = course.ask(self.candidate, crossing, limits);
-        self.work = Work::Asking(permit, Box::pin(asking));
+        let asking = Box::pin(course.ask(self.candidate, crossing, limits, now));
+        self.work = Work::Asking(permit, asking);
     }
 
     fn poll(
@@ -645,7 +646,7 @@ impl<'a> Try<'a> {
                 Poll::Ready(match entered {
                     Ok(permit) => {
                         self.ask(course, limits, permit, now);
-                        Event::Sent(self.number, now)
+                        Event::Sent(self.number)
                     }
                     Err(turned) => {
                         self.work = Work::Over;

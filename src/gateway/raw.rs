@@ -115,7 +115,8 @@ async fn once(
     ledger.attempt.waited += asked.elapsed();
     let mut permit = entered.map_err(|turned| turned_away(callee, &turned))?;
     let id = Arc::clone(&ledger.request_id);
-    let asking = gateway.ask(callee, request, limits, &id, &mut ledger.attempt);
+    let (now, attempt) = (Instant::now(), &mut ledger.attempt);
+    let asking = gateway.ask(callee, request, limits, &id, now, attempt);
     let answer = asking.await?;
     permit.report(
         Instant::now(),

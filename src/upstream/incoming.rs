@@ -28,6 +28,15 @@ impl Incoming {
     pub(super) fn two(answer: h2::Answer) -> Self {
         Self(Kind::Two(answer))
     }
+
+    /// All of it, if all of it came with its head, as small answers do over
+    /// HTTP/1.1. At most what one read brings.
+    pub fn take_whole(&mut self) -> Option<Bytes> {
+        match &mut self.0 {
+            Kind::One(answer) => answer.take_whole(),
+            Kind::Two(_) => None,
+        }
+    }
 }
 
 impl http_body::Body for Incoming {

@@ -133,6 +133,13 @@ impl Answer {
         })
     }
 
+    /// All of it, if all of it has come and no fields follow it.
+    pub(in crate::upstream) fn take_whole(&mut self) -> Option<Bytes> {
+        let Reading { decoder, ready, .. } = &mut self.reading;
+        let is_whole = decoder.is_done() && !decoder.has_fields();
+        is_whole.then(|| std::mem::take(ready))
+    }
+
     pub(in crate::upstream) fn is_end_stream(&self) -> bool {
         let Reading { decoder, ready, .. } = &self.reading;
         ready.is_empty() && decoder.is_done() && !decoder.has_fields()
