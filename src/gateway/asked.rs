@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::attempt::{Limits, broken};
 use super::crossing::Crossed;
+use super::events::Events;
 use super::flight::{self, Head, Replay};
 use super::plan::Callee;
 use super::relay::{Form, Relay};
@@ -105,7 +106,7 @@ impl Asked {
     pub(super) fn ready(&self) -> &[u8] {
         match &self.body {
             Source::Kept(bytes) => bytes,
-            Source::After(ready, _) => ready.front().map_or(&[], |bytes| bytes),
+            Source::After(ready, ..) => ready.front().map_or(&[], |bytes| bytes),
             Source::Upstream(_) | Source::Replay(..) | Source::Crossed(_) => &[],
         }
     }
@@ -179,7 +180,7 @@ impl Begun {
     /// The answer, all of which was read.
     pub(super) fn over(mut self) -> Asked {
         let nothing = Source::Kept(Bytes::new());
-        self.asked.body = Source::After(self.ready, Box::new(nothing));
+        self.asked.body = Source::After(self.ready, None, Box::new(nothing));
         self.asked
     }
 
@@ -191,9 +192,9 @@ impl Begun {
 
     /// The answer, the rest of which `relay` was going to read.
     pub(super) fn going_on(mut self, relay: Relay) -> Asked {
-        let (mut held, rest) = relay.stop();
+        let (mut held, events, rest) = relay.stop();
         self.ready.append(&mut held);
-        self.asked.body = Source::After(self.ready, Box::new(rest));
+        self.asked.body = Source::After(self.ready, events, Box::new(rest));
         self.asked
     }
 }
@@ -206,8 +207,9 @@ pub enum Source {
     Replay(Bytes, Replay),
     /// It is all here.
     Kept(Bytes),
-    /// These pieces are here, the rest comes from there.
-    After(VecDeque<Bytes>, Box<Self>),
+    /// These pieces are here, and were looked at by this, which may hold the
+    /// beginning of one more; the rest comes from there.
+    After(VecDeque<Bytes>, Option<Box<Events>>, Box<Self>),
     /// In another format, translated as it comes.
     Crossed(Box<Crossed>),
 }
@@ -236,11 +238,12 @@ impl Source {
                 let whole = std::mem::take(bytes);
                 Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
             }
-            Self::After(ready, rest) => {
-                let Some(bytes) = ready.pop_front() else {
-                    return rest.poll_frame(cx, callee);
-                };
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            Self::After(ready, events, rest) => {
+                let part = || events.take().map(|mut events| events.framer.rest());
+                match ready.pop_front().or_else(part) {
+                    Some(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    _ => rest.poll_frame(cx, callee),
+                }
             }
             Self::Crossed(crossed) => crossed.poll_frame(cx, callee),
         }
@@ -250,7 +253,7 @@ impl Source {
     pub(super) fn losses(&self) -> Option<&Losses> {
         match self {
             Self::Upstream(_) | Self::Replay(..) | Self::Kept(_) => None,
-            Self::After(_, rest) => rest.losses(),
+            Self::After(.., rest) => rest.losses(),
             Self::Crossed(crossed) => Some(crossed.losses()),
         }
     }
@@ -261,7 +264,9 @@ impl Source {
             Self::Upstream(body) => body.is_end_stream(),
             Self::Replay(..) => false,
             Self::Kept(bytes) => bytes.is_empty(),
-            Self::After(ready, rest) => ready.is_empty() && rest.is_end_stream(),
+            Self::After(ready, events, rest) => {
+                ready.is_empty() && events.is_none() && rest.is_end_stream()
+            }
             Self::Crossed(crossed) => crossed.is_over(),
         }
     }

@@ -31,6 +31,11 @@ impl Events {
         }
     }
 
+    /// Whether `other` passes on the same frames, all of them.
+    pub(super) fn looks_like(&self, other: &Self) -> bool {
+        self.format == other.format && !self.hide_usage && !other.hide_usage
+    }
+
     /// Takes a chunk, makes ready the frames that are whole, and tells whether
     /// any of them was content.
     pub(super) fn take(&mut self, chunk: Bytes, ready: &mut VecDeque<Bytes>) -> bool {

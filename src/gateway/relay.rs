@@ -133,10 +133,19 @@ impl Relay {
         (sent, came): (Instant, Instant),
         takes_trailers: bool,
     ) -> Self {
+        // What was looked at before need not be again.
+        let (ready, form, body) = match (body, form) {
+            (Source::After(ready, Some(events), rest), Form::Events(wanted))
+                if wanted.looks_like(&events) =>
+            {
+                (ready, Form::Events(*events), *rest)
+            }
+            (body, form) => (VecDeque::new(), form, body),
+        };
         Self {
             body,
             form,
-            ready: VecDeque::new(),
+            ready,
             callee,
             instance,
             limits,
@@ -237,18 +246,15 @@ impl Relay {
         Ok(Some(joined.freeze()))
     }
 
-    /// Stops reading: what was read and has not been handed out, and where the
-    /// rest comes from. Only for a relay that changes nothing of what it passes
-    /// on.
-    pub(super) fn stop(self) -> (VecDeque<Bytes>, Source) {
-        let mut held = self.ready;
-        if let Form::Events(mut events) = self.form {
-            let part = events.framer.rest();
-            if !part.is_empty() {
-                held.push_back(part);
-            }
-        }
-        (held, self.body)
+    /// Stops reading: what was read and has not been handed out, what has looked
+    /// at it, and where the rest comes from. Only for a relay that changes nothing
+    /// of what it passes on.
+    pub(super) fn stop(self) -> (VecDeque<Bytes>, Option<Box<Events>>, Source) {
+        let events = match self.form {
+            Form::Events(events) => Some(Box::new(events)),
+            _ => None,
+        };
+        (self.ready, events, self.body)
     }
 
     /// Looks for the usage of an answer of `format` that was not held, some

@@ -138,8 +138,23 @@ impl Decoder {
     /// Reads framing from the front of `bytes`, which are not empty, and says
     /// how much of it there was.
     fn take_framing(&mut self, bytes: &[u8]) -> usize {
-        if self.state == State::Trailers {
-            return self.take_trailers(bytes);
+        match self.state {
+            State::Trailers => return self.take_trailers(bytes),
+            // What is written and cut as nearly always is read at once.
+            State::ChunkEnd if bytes.starts_with(b"\r\n") => {
+                self.state = State::Size { size: 0, digits: 0 };
+                return 2;
+            }
+            State::Size { digits: 0, .. } => {
+                if let Some((size, length)) = size_line(bytes) {
+                    self.state = match size {
+                        0 => State::Trailers,
+                        size => State::Chunk(size),
+                    };
+                    return length;
+                }
+            }
+            _ => {}
         }
         let byte = bytes[0];
         self.state = match (self.state, byte) {
@@ -255,6 +270,20 @@ impl Decoder {
     pub(crate) fn has_fields(&self) -> bool {
         self.trailers.is_some() && self.is_done()
     }
+}
+
+/// The size of a chunk and the length of its line, if all of that is here and it
+/// has no extension.
+fn size_line(bytes: &[u8]) -> Option<(u64, usize)> {
+    let digits = bytes
+        .iter()
+        .take(17)
+        .position(|it| !it.is_ascii_hexdigit())?;
+    if digits == 0 || !bytes[digits..].starts_with(b"\r\n") {
+        return None;
+    }
+    let digit = |size, digit: &u8| size << 4 | u64::from(hex(*digit));
+    Some((bytes[..digits].iter().fold(0, digit), digits + 2))
 }
 
 /// The value of a hexadecimal digit.
