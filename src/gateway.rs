@@ -329,11 +329,11 @@ impl Gateway {
         request_id: &str,
         asked: Instant,
         attempt: &mut Attempt,
-    ) -> Result<Asked, Unanswered> {
+    ) -> Result<Box<Asked>, Unanswered> {
         let drain = &self.instance.drain;
         let mut response = attempt::send(callee, request, &limits, asked, drain, attempt).await?;
         headers::incoming(&mut response.fields, request_id, attempt);
-        Ok(Asked {
+        Ok(Box::new(Asked {
             status: response.status,
             fields: response.fields,
             format: Format::Chat,
@@ -344,7 +344,7 @@ impl Gateway {
             callee: Arc::clone(callee),
             instance: Arc::clone(&self.instance),
             charge: None,
-        })
+        }))
     }
 
     fn callee(&self, name: &str) -> Result<&Arc<Callee>, Error> {

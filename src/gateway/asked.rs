@@ -58,8 +58,8 @@ impl Asked {
         body: Source,
         limits: Limits,
         sent: Instant,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             status: head.status,
             fields: head.fields.clone(),
             format: head.format,
@@ -70,7 +70,7 @@ impl Asked {
             charge: None,
             callee: Arc::clone(callee),
             instance: Arc::clone(&gateway.instance),
-        }
+        })
     }
 
     pub(super) fn is_event_stream(&self) -> bool {
@@ -82,7 +82,7 @@ impl Asked {
 
     /// Begins to read its body as `form`, before it is known whether it will be
     /// passed on at all.
-    pub(super) fn begin(mut self, form: Form) -> (Begun, Relay) {
+    pub(super) fn begin(mut self: Box<Self>, form: Form) -> (Begun, Relay) {
         let body = std::mem::replace(&mut self.body, Source::Kept(Bytes::new()));
         let relay = Relay::new(
             body,
@@ -112,7 +112,7 @@ impl Asked {
     }
 
     /// Its body, to be passed on as `form`.
-    pub(super) fn relay(self, form: Form, takes_trailers: bool) -> Relay {
+    pub(super) fn relay(self: Box<Self>, form: Form, takes_trailers: bool) -> Relay {
         Relay::new(
             self.body,
             form,
@@ -126,7 +126,7 @@ impl Asked {
     }
 
     /// The same, holding this until it ends; which it has, if it is all here.
-    pub(super) fn charged(mut self, charge: Option<Charge>, now: Instant) -> Self {
+    pub(super) fn charged(mut self: Box<Self>, charge: Option<Charge>, now: Instant) -> Box<Self> {
         match (&self.body, charge) {
             (Source::Kept(_), Some(charge)) => {
                 charge.end(now, End::Answered { tokens: None });
@@ -171,27 +171,27 @@ impl Charge {
 
 /// An answer some of which has been read.
 pub(super) struct Begun {
-    asked: Asked,
+    asked: Box<Asked>,
     /// What has been read.
     pub(super) ready: VecDeque<Bytes>,
 }
 
 impl Begun {
     /// The answer, all of which was read.
-    pub(super) fn over(mut self) -> Asked {
+    pub(super) fn over(mut self) -> Box<Asked> {
         let nothing = Source::Kept(Bytes::new());
         self.asked.body = Source::After(self.ready, None, Box::new(nothing));
         self.asked
     }
 
     /// The answer, which is this.
-    pub(super) fn whole(mut self, body: Bytes) -> Asked {
+    pub(super) fn whole(mut self, body: Bytes) -> Box<Asked> {
         self.asked.body = Source::Kept(body);
         self.asked
     }
 
     /// The answer, the rest of which `relay` was going to read.
-    pub(super) fn going_on(mut self, relay: Relay) -> Asked {
+    pub(super) fn going_on(mut self, relay: Relay) -> Box<Asked> {
         let (mut held, events, rest) = relay.stop();
         self.ready.append(&mut held);
         self.asked.body = Source::After(self.ready, events, Box::new(rest));

@@ -92,13 +92,11 @@ impl Attempt {
     }
 
     /// Takes over what one try of the race tells, which goes on.
-    pub(super) fn take(&mut self, theirs: Self) {
-        *self = Self {
-            cache: self.cache,
-            waited: self.waited,
-            race: std::mem::take(&mut self.race),
-            ..theirs
-        };
+    pub(super) fn take(&mut self, mut theirs: Box<Self>) {
+        theirs.cache = self.cache;
+        theirs.waited = self.waited;
+        std::mem::swap(&mut theirs.race, &mut self.race);
+        *self = *theirs;
     }
 
     /// Calls made upstream, those that the pool had to send again included.

@@ -182,7 +182,7 @@ impl Route {
 }
 
 async fn streamed(
-    mut asked: Asked,
+    mut asked: Box<Asked>,
     caller: &Caller,
     form: Form,
     ledger: &mut Ledger,
@@ -211,7 +211,11 @@ async fn streamed(
 /// images) are passed on as they arrive.
 const WHOLE_MAX: usize = 1 << 20;
 
-async fn whole(mut asked: Asked, format: Format, ledger: &mut Ledger) -> Result<Answered, Error> {
+async fn whole(
+    mut asked: Box<Asked>,
+    format: Format,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
     let status = asked.status;
     let fields = std::mem::take(&mut asked.fields);
     let is_read = status == StatusCode::OK && matches!(Coding::of(&fields), Ok(Coding::Identity));

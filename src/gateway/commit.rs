@@ -81,11 +81,11 @@ const REFUSAL_MAX: usize = 64 << 10;
 /// (`is_last`). What is answered to a `crossing` comes out in its caller's
 /// format.
 pub(super) async fn commit(
-    asked: Asked,
+    asked: Box<Asked>,
     crossing: Option<&Crossing>,
     is_last: bool,
     attempt: &mut Attempt,
-) -> Result<Asked, Broken> {
+) -> Result<Box<Asked>, Broken> {
     let status = asked.status;
     if !status.is_success() {
         return Err(refused(asked, crossing, attempt).await);
@@ -114,7 +114,7 @@ pub(super) async fn commit(
 }
 
 /// Reads a stream until some of it is content.
-async fn stream(asked: Asked, attempt: &mut Attempt) -> Result<Asked, Broken> {
+async fn stream(asked: Box<Asked>, attempt: &mut Attempt) -> Result<Box<Asked>, Broken> {
     let patience = asked.limits.head_patience();
     let limits = asked.limits;
     let events = Form::Events(Events::new(asked.format, false));
@@ -142,7 +142,7 @@ async fn stream(asked: Asked, attempt: &mut Attempt) -> Result<Asked, Broken> {
             let about = complaint(None, &last_data(&begun.ready));
             return Err(Broken {
                 kind: about.into(),
-                told: Told::Said(Box::new(begun.going_on(relay))),
+                told: Told::Said(begun.going_on(relay)),
             });
         }
         if attempt.first_content.is_some() || size > PREAMBLE_MAX {
@@ -170,7 +170,11 @@ fn last_data(ready: &VecDeque<Bytes>) -> Vec<u8> {
 }
 
 /// Reads an answer in one piece, or as much of it as is held.
-async fn whole(mut asked: Asked, max: usize, attempt: &mut Attempt) -> Result<Asked, Broken> {
+async fn whole(
+    mut asked: Box<Asked>,
+    max: usize,
+    attempt: &mut Attempt,
+) -> Result<Box<Asked>, Broken> {
     // What came with the head is less than is held of any.
     if let Source::Upstream(body) = &mut asked.body
         && let Some(body) = body.take_whole()
@@ -194,7 +198,7 @@ async fn whole(mut asked: Asked, max: usize, attempt: &mut Attempt) -> Result<As
 /// object. A login page or a proxy's own words with status 200 are none, nor is
 /// half of one. What is between the braces is the provider's word and is not
 /// read again.
-fn json(asked: Asked) -> Result<Asked, Broken> {
+fn json(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
     let body = asked.ready().trim_ascii();
     let is_object = body.first() == Some(&b'{') && body.last() == Some(&b'}');
     if is_object || !asked.is_whole() {
@@ -215,7 +219,7 @@ fn json(asked: Asked) -> Result<Asked, Broken> {
 }
 
 /// Reads what a refusal is about, as far as its status leaves that open.
-async fn refused(asked: Asked, crossing: Option<&Crossing>, attempt: &mut Attempt) -> Broken {
+async fn refused(asked: Box<Asked>, crossing: Option<&Crossing>, attempt: &mut Attempt) -> Broken {
     let status = asked.status.as_u16();
     let is_open = matches!(status, 400 | 402 | 403 | 413 | 422 | 429);
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
@@ -223,7 +227,7 @@ async fn refused(asked: Asked, crossing: Option<&Crossing>, attempt: &mut Attemp
     if !is_read && crossing.is_none() {
         return Broken {
             kind: FailureKind::Status(status),
-            told: Told::Said(Box::new(asked)),
+            told: Told::Said(asked),
         };
     }
     let said = match whole(asked, REFUSAL_MAX, attempt).await {
@@ -240,7 +244,7 @@ async fn refused(asked: Asked, crossing: Option<&Crossing>, attempt: &mut Attemp
     };
     Broken {
         kind,
-        told: Told::Said(Box::new(said)),
+        told: Told::Said(said),
     }
 }
 

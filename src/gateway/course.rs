@@ -117,7 +117,11 @@ impl Course {
     ///
     /// # Errors
     /// What the caller is told where the provider has not said it itself.
-    pub(super) async fn run(&self, limits: &Limits, books: &mut Attempt) -> Result<Asked, Error> {
+    pub(super) async fn run(
+        &self,
+        limits: &Limits,
+        books: &mut Attempt,
+    ) -> Result<Box<Asked>, Error> {
         let began = Instant::now();
         let mut rng = fastrand::Rng::new();
         let rules = Rules {
@@ -180,7 +184,7 @@ impl Course {
                         });
                     }
                     Event::Answered(number, asked, theirs) => {
-                        books.take(*theirs);
+                        books.take(theirs);
                         field.heed(number, &asked.fields, now);
                         let charge = field.won(number, race.won(number, now), books, now);
                         break Ok(asked.charged(charge, now));
@@ -200,7 +204,7 @@ impl Course {
         crossing: Option<Arc<Crossing>>,
         limits: &Limits,
         now: Instant,
-    ) -> (Result<Asked, Broken>, Box<Attempt>) {
+    ) -> Tried {
         let mut books = Box::<Attempt>::default();
         let gateway = &self.gateway;
         let crossing = crossing.as_deref();
@@ -211,11 +215,8 @@ impl Course {
         let (callee, id) = (&candidate.target.callee, &self.draft.request_id);
         let asked = gateway.ask(callee, request, *limits, id, now, &mut books);
         let outcome = match asked.await {
-            Ok(asked) => {
-                let asked = Asked {
-                    format: candidate.format,
-                    ..asked
-                };
+            Ok(mut asked) => {
+                asked.format = candidate.format;
                 let is_last = self.attempts <= 1 && self.hedging.when == Hedge::Off;
                 let asked = commit(asked, crossing, is_last, &mut books).await;
                 match self.draft.is_read() {
@@ -343,12 +344,15 @@ enum Work<'a> {
     /// Its turn, since then.
     Entering(Instant, Boxed<'a, Result<Permit, Turned>>),
     /// Its answer, with the right to ask for it.
-    Asking(Permit, Boxed<'a, (Result<Asked, Broken>, Box<Attempt>)>),
+    Asking(Permit, Boxed<'a, Tried>),
     /// To be told that its target can't be asked.
     Unsaid(Error),
     /// Nothing: it has ended.
     Over,
 }
+
+/// What an attempt has come to, and its books.
+type Tried = (Result<Box<Asked>, Broken>, Box<Attempt>);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -599,12 +603,12 @@ struct Lost {
 }
 
 impl Lost {
-    fn tell(&mut self, books: &mut Attempt) -> Option<Result<Asked, Error>> {
+    fn tell(&mut self, books: &mut Attempt) -> Option<Result<Box<Asked>, Error>> {
         if let Some(theirs) = self.books.take() {
-            books.take(*theirs);
+            books.take(theirs);
         }
         Some(match self.told.take()? {
-            Told::Said(asked) => Ok(*asked),
+            Told::Said(asked) => Ok(asked),
             Told::Ours(error) => Err(error),
         })
     }
@@ -658,7 +662,7 @@ impl<'a> Try<'a> {
             Work::Asking(_, asking) => {
                 let (outcome, books) = ready!(asking.as_mut().poll(cx));
                 Poll::Ready(match outcome {
-                    Ok(asked) => Event::Answered(self.number, Box::new(asked), books),
+                    Ok(asked) => Event::Answered(self.number, asked, books),
                     Err(broken) => Event::Failed(self.number, broken, Some(books)),
                 })
             }

@@ -113,7 +113,7 @@ impl Crossing {
     }
 
     /// A stream that has begun, as one of the caller's format.
-    pub(super) fn stream(&self, asked: Asked) -> Result<Asked, Broken> {
+    pub(super) fn stream(&self, asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
         match Coding::of(&asked.fields) {
             Ok(Coding::Identity) => {}
             _ => {
@@ -128,15 +128,15 @@ impl Crossing {
             stream: Stream::new(self.provider, self.client, &self.exchange),
             is_over: false,
         };
-        Ok(Asked {
+        Ok(Box::new(Asked {
             fields: self.fields(&asked.fields, EVENTS),
             body: Source::Crossed(Box::new(crossed)),
-            ..asked
-        })
+            ..*asked
+        }))
     }
 
     /// What came in one piece, without its coding.
-    pub(super) fn decoded(&self, asked: Asked) -> Result<Asked, Broken> {
+    pub(super) fn decoded(&self, asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
         let coding = Coding::of(&asked.fields).map_err(|error| Broken {
             kind: FailureKind::Protocol,
             told: Told::Ours(error),
@@ -149,28 +149,32 @@ impl Crossing {
         };
         let body = coding.decode(body.clone(), LARGEST);
         let body = body.map_err(|fault| unreadable(&asked.callee, &fault.to_string()))?;
-        Ok(Asked {
+        Ok(Box::new(Asked {
             body: Source::Kept(body),
-            ..asked
-        })
+            ..*asked
+        }))
     }
 
     /// An answer in one piece, as one of the caller's format. One that was
     /// asked for as a stream becomes one.
-    pub(super) fn whole(&self, asked: Asked, attempt: &mut Attempt) -> Result<Asked, Broken> {
+    pub(super) fn whole(
+        &self,
+        asked: Box<Asked>,
+        attempt: &mut Attempt,
+    ) -> Result<Box<Asked>, Broken> {
         let body = asked.ready();
         let told = translate::answer(self.provider, self.client, body, &self.exchange);
         let translated = match told {
             Ok(translated) => translated,
             Err(failure) if failure.code.is_some() || failure.status.is_some() => {
                 let status = StatusCode::from_u16(failure.status());
-                let said = Asked {
+                let said = Box::new(Asked {
                     status: status.unwrap_or(StatusCode::BAD_GATEWAY),
-                    ..asked
-                };
+                    ..*asked
+                });
                 return Err(Broken {
                     kind: complaint(None, said.ready()).into(),
-                    told: Told::Said(Box::new(self.refusal(said))),
+                    told: Told::Said(self.refusal(said)),
                 });
             }
             Err(failure) => return Err(unreadable(&asked.callee, &failure.message)),
@@ -186,15 +190,15 @@ impl Crossing {
             Some(events) => (EVENTS, events),
             None => (JSON, body),
         };
-        Ok(Asked {
+        Ok(Box::new(Asked {
             fields: self.fields(&asked.fields, content_type),
             body: Source::Kept(body),
-            ..asked
-        })
+            ..*asked
+        }))
     }
 
     /// A refusal, as one of the caller's dialect.
-    pub(super) fn refusal(&self, said: Asked) -> Asked {
+    pub(super) fn refusal(&self, said: Box<Asked>) -> Box<Asked> {
         let body = Bytes::copy_from_slice(said.ready());
         let coding = Coding::of(&said.fields).unwrap_or(Coding::Identity);
         let body = coding.decode(body.clone(), LARGEST).unwrap_or(body);
@@ -205,12 +209,12 @@ impl Crossing {
         {
             headers::retry_after(&mut fields, wait);
         }
-        Asked {
+        Box::new(Asked {
             status: StatusCode::from_u16(told.status).unwrap_or(said.status),
             fields,
             body: Source::Kept(told.body.into()),
-            ..said
-        }
+            ..*said
+        })
     }
 
     /// The headers of an answer of the caller's dialect.

@@ -315,7 +315,7 @@ struct Answering {
 }
 
 impl Answering {
-    async fn record(mut self, mut asked: Asked, flight: &mut Flight) {
+    async fn record(mut self, mut asked: Box<Asked>, flight: &mut Flight) {
         let is_stream = asked.is_event_stream();
         let fields = std::mem::take(&mut asked.fields);
         let status = asked.status;

@@ -366,7 +366,7 @@ pub(super) fn body_of(
 }
 
 async fn streamed(
-    asked: Asked,
+    asked: Box<Asked>,
     caller: &Caller,
     target: &Target,
     format: Format,
@@ -406,7 +406,7 @@ async fn streamed(
 }
 
 async fn whole(
-    asked: Asked,
+    asked: Box<Asked>,
     target: &Target,
     format: Format,
     ledger: &mut Ledger,
@@ -431,7 +431,7 @@ async fn whole(
 
 /// The whole body, decompressed where it came compressed although that was
 /// not asked for.
-async fn body(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Bytes, Error> {
+async fn body(asked: Box<Asked>, target: &Target, ledger: &mut Ledger) -> Result<Bytes, Error> {
     let coding = Coding::of(&asked.fields)?;
     let mut relay = asked.relay(Form::Raw, false);
     let body = relay.collect(WHOLE_MAX, &mut ledger.attempt).await?;
@@ -455,7 +455,11 @@ fn names(target: &Target, ledger: &Ledger) -> Names {
 }
 
 /// A provider's refusal, as a problem with the provider's own status.
-async fn refused(asked: Asked, target: &Target, ledger: &mut Ledger) -> Result<Answered, Error> {
+async fn refused(
+    asked: Box<Asked>,
+    target: &Target,
+    ledger: &mut Ledger,
+) -> Result<Answered, Error> {
     let status = asked.status;
     let theirs = headers::passed_on(&asked.fields);
     let said = refusal(&body(asked, target, ledger).await?);

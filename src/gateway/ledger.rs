@@ -630,11 +630,25 @@ const PLAIN: [bool; 256] = {
 
 /// Milliseconds with three decimals, without floating point.
 fn write_millis(out: &mut Vec<u8>, duration: Duration) {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
-    let rest = (micros % 1_000) as u16;
-    let digit = |n: u16| b'0' + (n % 10) as u8;
-    out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
+    let seconds = duration.as_secs().saturating_mul(1_000_000);
+    let mut left = seconds.saturating_add(u64::from(duration.subsec_micros()));
+    // From the last digit on, of which there are 20 at most.
+    let mut text = [0; 24];
+    let mut from = text.len();
+    let mut put = |byte| {
+        from -= 1;
+        text[from] = byte;
+    };
+    for place in 0.. {
+        if place == 3 {
+            put(b'.');
+        } else if place > 3 && left == 0 {
+            break;
+        }
+        put(b'0' + (left % 10) as u8);
+        left /= 10;
+    }
+    out.extend_from_slice(&text[from..]);
 }
 
 /// A `Server-Timing` value being written.

@@ -189,7 +189,7 @@ fn unfit(provider: &str, what: &str) -> Error {
 
 /// An answer that has come as far as its commit point, if this endpoint can read
 /// what is there of it: else another attempt may bring one that it can.
-pub(super) fn readable(asked: Asked) -> Result<Asked, Broken> {
+pub(super) fn readable(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
     let provider = &asked.callee.provider.name;
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
     let error = match &asked.body {
@@ -197,7 +197,7 @@ pub(super) fn readable(asked: Asked) -> Result<Asked, Broken> {
             provider,
             "a compressed stream came where none was asked for",
         )),
-        Source::After(ready, _) if asked.is_event_stream() => {
+        Source::After(ready, ..) if asked.is_event_stream() => {
             objection(asked.format, ready).map(|what| unfit(provider, what))
         }
         Source::Kept(body) if is_plain => decode(asked.format, body)

@@ -103,7 +103,7 @@ async fn once(
     limits: Limits,
     priority: Priority,
     ledger: &mut Ledger,
-) -> Result<Asked, Unanswered> {
+) -> Result<Box<Asked>, Unanswered> {
     let entry = Ask {
         priority,
         by: limits.deadline(),

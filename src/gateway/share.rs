@@ -47,7 +47,7 @@ impl Call {
         terms: Option<Terms>,
         inputs: Option<Inputs>,
         ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Box<Asked>, Error> {
         // Boxed, so that their room is not set aside for calls that share
         // nothing.
         match (terms, inputs) {
@@ -65,13 +65,13 @@ impl Call {
     }
 
     /// The answer of a call that shares nothing.
-    async fn alone(&self, ledger: &mut Ledger) -> Result<Asked, Error> {
+    async fn alone(&self, ledger: &mut Ledger) -> Result<Box<Asked>, Error> {
         ledger.shared = Shared::Bypass;
         self.course.run(&self.limits, &mut ledger.attempt).await
     }
 
     /// The answer of a call that shares nothing but its way.
-    async fn embed(&self, inputs: Inputs, ledger: &mut Ledger) -> Result<Asked, Error> {
+    async fn embed(&self, inputs: Inputs, ledger: &mut Ledger) -> Result<Box<Asked>, Error> {
         let means = Means {
             course: Arc::clone(&self.course),
             limits: self.limits,
@@ -116,7 +116,7 @@ impl Call {
         self.gateway().instance.drain.is_draining()
     }
 
-    fn asked(&self, head: &Head, body: Source, sent: Instant) -> Asked {
+    fn asked(&self, head: &Head, body: Source, sent: Instant) -> Box<Asked> {
         let answered_by = head.attempt.race.answered_by.as_ref();
         let callee = &answered_by.unwrap_or(&self.lead().target).callee;
         Asked::shared(self.gateway(), callee, head, body, self.limits, sent)

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::fields::Fields;
 use super::malformed::Malformed;
-use super::name::Name;
+use super::name::{Name, NameSet};
 
 /// Fields that trailers may have.
 const MAX_TRAILERS: usize = 100;
@@ -36,6 +36,9 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 
 /// Whether the connection outlives the message (RFC 9112, 9.3).
 pub(crate) fn keeps(fields: &Fields, is_old: bool) -> bool {
+    if !fields.may_have(NameSet::of(&[Name::Connection])) {
+        return !is_old;
+    }
     let says = |what: &[u8]| {
         let mut options = fields.list(Name::Connection);
         options.any(|option| is_token(option, what))

@@ -351,7 +351,7 @@ fn closing(in_object: bool) -> u8 {
 /// a quote, a backslash or a control character.
 ///
 /// Most strings are keys and words, or long: eight bytes at a time find the
-/// end of the first, 32 at a time (which the compiler makes vectors of) pass
+/// end of the first, 64 at a time (which the compiler makes vectors of) pass
 /// through the second.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
@@ -390,10 +390,10 @@ fn plain_bytes(bytes: &[u8]) -> usize {
     stop.unwrap_or(bytes.len())
 }
 
-/// The length of the leading blocks of 32 bytes without a stop.
+/// The length of the leading blocks of 64 bytes without a stop.
 #[inline(never)]
 fn plain_blocks(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<32>();
+    let (blocks, _) = bytes.as_chunks::<64>();
     let stop = blocks.iter().position(|block| {
         // Sums of bytes, not of bools, become a handful of vector operations.
         let stops = block.iter().fold(0, |stops, &byte| {
@@ -401,7 +401,7 @@ fn plain_blocks(bytes: &[u8]) -> usize {
         });
         stops != 0
     });
-    stop.unwrap_or(blocks.len()) * 32
+    stop.unwrap_or(blocks.len()) * 64
 }
 
 /// What the value at the cursor is nested in: a bit each, 1 for an object.

@@ -34,16 +34,16 @@ const WHOLE_MAX: usize = 8 << 20;
 /// What reading a recording has come to before the caller was told anything.
 enum Began {
     /// The answer.
-    Answer(Asked),
+    Answer(Box<Asked>),
     /// A refusal that another try may not bring.
-    Refused(Asked),
+    Refused(Box<Asked>),
     /// It can't be had in the form wanted.
     Unfit,
 }
 
 impl Question {
     /// Begins to answer it.
-    pub(super) async fn answer(&self, ledger: &mut Ledger) -> Result<Asked, Error> {
+    pub(super) async fn answer(&self, ledger: &mut Ledger) -> Result<Box<Asked>, Error> {
         ledger.key = Some(self.terms.keys.own);
         let wanted = self.wanted();
         let mut hit = self.look_up(wanted);
@@ -70,7 +70,7 @@ impl Question {
         &self,
         mut inputs: Inputs,
         ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Box<Asked>, Error> {
         ledger.key = inputs.key();
         let wanted = self.wanted();
         if let Some(wanted) = &wanted
@@ -101,7 +101,7 @@ impl Question {
     }
 
     /// A kept answer.
-    fn found(&self, head: Head, body: Bytes, ledger: &mut Ledger) -> Asked {
+    fn found(&self, head: Head, body: Bytes, ledger: &mut Ledger) -> Box<Asked> {
         if let Some(kept) = head.kept {
             ledger.shared = Shared::Kept(kept);
             self.call.aim_at(&head, ledger);
@@ -155,7 +155,7 @@ impl Question {
         cargo: Cargo,
         wanted: Option<Wanted>,
         ledger: &mut Ledger,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Box<Asked>, Error> {
         let (replay, cargo) = match self.join(cargo, wanted, ledger) {
             (replay, None) => return self.lead(replay, ledger).await,
             (replay, Some(cargo)) => (replay, cargo),
@@ -219,7 +219,7 @@ impl Question {
 
     /// The answer of the caller whose request is on its way: whatever it is, it
     /// is this caller's.
-    async fn lead(&self, replay: Replay, ledger: &mut Ledger) -> Result<Asked, Error> {
+    async fn lead(&self, replay: Replay, ledger: &mut Ledger) -> Result<Box<Asked>, Error> {
         ledger.shared = Shared::Asked {
             on_purpose: self.call.directives.no_cache,
             keeps: false,
@@ -381,7 +381,7 @@ impl Question {
 
     /// What was kept, as an answer; `None` where it can't be had in the form
     /// wanted.
-    fn kept(&self, hit: &Hit, ledger: &mut Ledger) -> Option<Asked> {
+    fn kept(&self, hit: &Hit, ledger: &mut Ledger) -> Option<Box<Asked>> {
         let head = Arc::new(Head::kept(hit));
         let (head, body) = self.formed(&head, self.call.wants.form, hit.stored.body().clone())?;
         Some(self.found(Head::clone(&head), body, ledger))

@@ -93,7 +93,9 @@ impl Gate {
 
     /// From here on everybody sees to the lock, which the caller holds.
     pub(super) fn attend(&self) {
-        self.0.fetch_or(ATTENDED, Ordering::SeqCst);
+        if !self.see().is_attended() {
+            self.0.fetch_or(ATTENDED, Ordering::SeqCst);
+        }
     }
 
     /// Nobody need see to the lock, which the caller holds.
@@ -103,6 +105,9 @@ impl Gate {
 
     /// Sets the limit; the caller holds the lock.
     pub(super) fn set_limit(&self, limit: usize) {
+        if self.see().limit() == limit {
+            return;
+        }
         let limit = (limit as u64).min(MOST) * LIMIT;
         let set = |word| Some((word & !(MOST * LIMIT)) | limit);
         let (order, fetch) = (Ordering::SeqCst, Ordering::Relaxed);
