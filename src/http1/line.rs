@@ -137,9 +137,22 @@ pub(super) fn line_end(bytes: &[u8], at: usize, wrong: Malformed) -> Result<usiz
 
 /// How many of the first bytes make a token (RFC 9110, 5.6.2).
 pub(super) fn token_end(bytes: &[u8]) -> usize {
-    let is_token = |byte: &u8| TOKEN[usize::from(*byte)];
-    let end = bytes.iter().position(|byte| !is_token(byte));
-    end.unwrap_or(bytes.len())
+    let mut at = 0;
+    while let Some(word) = word::at(bytes, at) {
+        let stop = word::unnamed(word);
+        if stop == 0 {
+            at += word::SIZE;
+            continue;
+        }
+        at += word::first(stop);
+        if !TOKEN[usize::from(bytes[at])] {
+            return at;
+        }
+        at += 1;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let end = rest.iter().position(|byte| !TOKEN[usize::from(*byte)]);
+    end.map_or(bytes.len(), |end| at + end)
 }
 
 const TOKEN: [bool; 256] = {
@@ -289,6 +302,23 @@ mod tests {
         }
         let other = answer(b"HTTP/2 200 OK\r\n");
         assert_eq!(other, Err(Stop::Wrong(Malformed::Version)));
+    }
+
+    #[test]
+    fn tokens_end_where_they_may_not_go_on_wherever_that_is() {
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        for size in 0..20 {
+            let text = "aZ-9~_.b".repeat(3).into_bytes();
+            for byte in 0..=u8::MAX {
+                let mut text = text[..size].to_vec();
+                text.push(byte);
+                let end = size + usize::from(is_token(byte));
+                assert_eq!(token_end(&text), end);
+                text.extend_from_slice(b": 12345678");
+                assert_eq!(token_end(&text), end);
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,19 @@ pub(super) fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ of(byte), 1)
 }
 
+/// Marks bytes that are none of what names are made of as a rule: letters,
+/// digits and hyphens.
+pub(super) fn unnamed(word: u64) -> u64 {
+    const HIGH: u64 = of(0x80);
+    // No sum here is carried into the next byte.
+    let low = word & !HIGH;
+    let small = low | of(0x20);
+    let letter = (small + of(0x80 - b'a')) & !(small + of(0x7f - b'z'));
+    let digit = (low + of(0x80 - b'0')) & !(low + of(0x7f - b'9'));
+    let hyphen = !((low ^ of(b'-')) + of(0x7f));
+    !(letter | digit | hyphen) & HIGH | word & HIGH
+}
+
 /// Which byte is marked first; some is.
 pub(super) fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8

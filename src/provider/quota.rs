@@ -130,8 +130,10 @@ fn behind<'a>(name: &'a [u8], start: &str) -> Option<&'a [u8]> {
 
 /// A count. Azure says -1 where it does not know.
 fn number(text: &[u8]) -> Option<f64> {
-    let number: u64 = std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()?;
-    Some(number as f64)
+    let digits = text.trim_ascii();
+    let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let add = |number: u64, digit: &u8| number * 10 + u64::from(digit - b'0');
+    is_number.then(|| digits.iter().fold(0, add) as f64)
 }
 
 /// A reset, if it says its unit. Azure's bare numbers have been seen in
