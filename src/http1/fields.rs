@@ -11,7 +11,7 @@ use std::fmt;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::line::{is_control, text_end};
+use super::line::{is_control, may_have_control};
 use super::name::{Name, NameSet};
 
 pub(crate) use parse::Parsed;
@@ -164,7 +164,7 @@ impl Fields {
     fn write(&mut self, name: Name, start: usize, value: &[u8]) {
         let at = self.text.len();
         self.text.extend_from_slice(value);
-        if text_end(value) != value.len() {
+        if may_have_control(value) {
             for byte in &mut self.text[at..] {
                 if is_control(*byte) {
                     *byte = b'?';

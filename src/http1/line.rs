@@ -202,6 +202,21 @@ pub(super) fn text_end(bytes: &[u8]) -> usize {
     end.map_or(bytes.len(), |end| at + end)
 }
 
+/// Whether there may be a control byte in there: a quick no.
+pub(super) fn may_have_control(bytes: &[u8]) -> bool {
+    let stops = |bytes: &[u8; word::SIZE]| {
+        let word = u64::from_le_bytes(*bytes);
+        word::below(word, b' ') | word::equal(word, 0x7f)
+    };
+    let (words, rest) = bytes.as_chunks();
+    words.iter().any(|word| stops(word) != 0)
+        || match bytes.last_chunk() {
+            // It overlaps the one before it.
+            Some(last) => stops(last) != 0,
+            None => rest.iter().any(|byte| is_control(*byte)),
+        }
+}
+
 pub(super) fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }

@@ -3,8 +3,8 @@
 //! Lines written as nearly everybody writes them are copied together, as they
 //! are; any other is written anew.
 
-use super::{COLON, Fields, Line};
-use crate::http1::line::{Stop, is_control, line_end, token_end};
+use super::{Fields, Line};
+use crate::http1::line::{Stop, line_end, text_end, token_end};
 use crate::http1::malformed::Malformed;
 use crate::http1::name::{Name, NameSet};
 
@@ -39,80 +39,64 @@ impl Fields {
         let mut run = 0;
         let mut at = 0;
         loop {
-            let line = Read::line(bytes, at)?;
-            is_bare |= line.next == line.end + 1;
-            if line.end == at {
-                // All at once, which costs less than line by line.
-                if bytes[..at]
-                    .iter()
-                    .fold(false, |any, byte| any | is_wrong(*byte))
-                {
-                    return Err(Stop::Wrong(Malformed::FieldValue));
-                }
+            let colon = at + token_end(&bytes[at..]);
+            if colon == at
+                && let Some(size) = empty_line(bytes, at)?
+            {
                 fields.text.reserve_exact(at - run + room);
                 fields.text.extend_from_slice(&bytes[run..at]);
                 return Ok(Parsed {
                     fields,
-                    length: line.next,
-                    is_bare,
+                    length: at + size,
+                    is_bare: is_bare || size == 1,
                 });
+            }
+            match bytes.get(colon) {
+                Some(b':') if colon > at => {}
+                Some(_) => return Err(Stop::Wrong(Malformed::FieldName)),
+                None => return Err(Stop::Partial),
             }
             if fields.lines.len() == most {
                 return Err(Stop::Wrong(Malformed::TooManyFields));
             }
-            let colon = at + token_end(&bytes[at..line.end]);
-            if colon == at || bytes[colon] != b':' {
-                return Err(Stop::Wrong(Malformed::FieldName));
-            }
-            let text = &bytes[at..colon];
-            let name = Name::of(text);
-            if line.is_usual(bytes, colon) {
+            let end = colon + 1 + text_end(&bytes[colon + 1..]);
+            let next = end + line_end(bytes, end, Malformed::FieldValue)?;
+            is_bare |= next == end + 1;
+            let name = Name::of(&bytes[at..colon]);
+            if next == end + 2 && is_usual(&bytes[colon + 1..end]) {
                 let start = fields.text.len() + at - run;
                 fields.note(Line {
                     start: start as u32,
                     colon: (start + colon - at) as u32,
-                    end: (start + line.next - at) as u32,
+                    end: (start + next - at) as u32,
                     name,
                 });
             } else {
                 fields.text.extend_from_slice(&bytes[run..at]);
-                let value = bytes[colon + 1..line.end].trim_ascii();
-                fields.push_text(text, value);
-                run = line.next;
+                fields.push_text(&bytes[at..colon], bytes[colon + 1..end].trim_ascii());
+                run = next;
             }
-            at = line.next;
+            at = next;
         }
     }
 }
 
-/// Where a line ends and the next one begins.
-struct Read {
-    end: usize,
-    next: usize,
-}
-
-impl Read {
-    /// The line at `at`.
-    fn line(bytes: &[u8], at: usize) -> Result<Self, Stop> {
-        let end = memchr::memchr2(b'\r', b'\n', &bytes[at..]);
-        let end = at + end.ok_or(Stop::Partial)?;
-        Ok(Self {
-            end,
-            next: end + line_end(bytes, end, Malformed::FieldValue)?,
-        })
-    }
-
-    /// Written as `Fields` writes it.
-    fn is_usual(&self, bytes: &[u8], colon: usize) -> bool {
-        let is_white = |at: usize| matches!(bytes[at], b' ' | b'\t');
-        let value = colon + COLON.len();
-        bytes[colon + 1] == b' '
-            && self.next == self.end + 2
-            && (value == self.end || !(is_white(value) || is_white(self.end - 1)))
+/// The length of the end of an empty line, if one is at `at`.
+fn empty_line(bytes: &[u8], at: usize) -> Result<Option<usize>, Stop> {
+    match bytes.get(at) {
+        None | Some(b'\r' | b'\n') => line_end(bytes, at, Malformed::FieldValue).map(Some),
+        Some(_) => Ok(None),
     }
 }
 
-/// What may stand nowhere in a head; the ends of its lines were looked at.
-fn is_wrong(byte: u8) -> bool {
-    is_control(byte) && byte != b'\r' && byte != b'\n'
+/// Whether what stands between a colon and the end of its line is written as
+/// `Fields` writes it.
+fn is_usual(value: &[u8]) -> bool {
+    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t');
+    match value {
+        [b' ', value @ ..] => {
+            !value.first().is_some_and(is_white) && !value.last().is_some_and(is_white)
+        }
+        _ => false,
+    }
 }
