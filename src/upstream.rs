@@ -202,13 +202,13 @@ impl Upstream {
     /// # Errors
     /// What went wrong before the head. The wait for the head is not bounded
     /// here.
-    pub async fn send(
+    pub fn send(
         &self,
         request: Request,
         timing: &mut Timing,
         limits: Limits,
-    ) -> Result<Response, Fault> {
-        send::send(&self.pool, request, timing, limits).await
+    ) -> impl Future<Output = Result<Response, Fault>> + Send {
+        send::send(&self.pool, request, timing, limits)
     }
 
     /// Starts to keep spares. To be called within a runtime.

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod race;
 
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -340,12 +341,17 @@ pub async fn send(
         connect: limits.timeouts.connect,
         deadline: bound.map_or_else(|| asked + limits.timeouts.total, |(at, _)| at),
     };
-    let sent = callee.upstream.send(request, &mut attempt.timing, waits);
-    let outcome = tokio::select! {
-        biased;
-        outcome = sent => outcome.map_err(|fault| refused(&fault, callee, limits, bound)),
-        () = until(bound.map(|(at, _)| at)) => Err(late(limits, bound, callee)),
-        () = drain.over() => Err(Unanswered::new(FailureKind::Deadline, drained())),
+    let outcome = {
+        // Pinned where they are made, or they would be moved first.
+        let mut sent = pin!(callee.upstream.send(request, &mut attempt.timing, waits));
+        let mut passed = pin!(until(bound.map(|(at, _)| at)));
+        let mut over = pin!(drain.over());
+        tokio::select! {
+            biased;
+            outcome = &mut sent => outcome.map_err(|fault| refused(&fault, callee, limits, bound)),
+            () = &mut passed => Err(late(limits, bound, callee)),
+            () = &mut over => Err(Unanswered::new(FailureKind::Deadline, drained())),
+        }
     };
     let heard = attempt.timing.head_at.filter(|_| outcome.is_ok());
     attempt.waited += heard.unwrap_or_else(Instant::now) - asked;

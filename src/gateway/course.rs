@@ -213,8 +213,11 @@ impl Course {
             books.dropped = crossing.losses.clone();
         }
         let (callee, id) = (&candidate.target.callee, &self.draft.request_id);
-        let asked = gateway.ask(callee, request, *limits, id, now, &mut books);
-        let outcome = match asked.await {
+        // Awaited where it is made, or it would be moved first.
+        let outcome = match gateway
+            .ask(callee, request, *limits, id, now, &mut books)
+            .await
+        {
             Ok(mut asked) => {
                 asked.format = candidate.format;
                 let is_last = self.attempts <= 1 && self.hedging.when == Hedge::Off;

@@ -86,7 +86,8 @@ where
     while let Some(next) = connection.next(&mut waiting).await {
         let (answer, manner) = match next {
             Ok((Asked { head, manner, .. }, body)) => {
-                let Some(answer) = connection.attend(service.answer(head, body)).await else {
+                let answer = pin!(service.answer(head, body));
+                let Some(answer) = connection.attend(answer).await else {
                     return;
                 };
                 (answer, manner)
@@ -174,8 +175,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     /// Waits for an answer, and reads what of the request it wants. `None`
     /// where the caller left.
-    async fn attend<T>(&mut self, answer: impl Future<Output = T>) -> Option<T> {
-        let mut answer = pin!(answer);
+    async fn attend<T>(&mut self, mut answer: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
