@@ -149,8 +149,12 @@ pub fn fuzz_requests(input: &[u8]) {
     };
     let written = std::str::from_utf8(&out.body).expect("what is written is UTF-8");
     serde_json::from_str::<serde::de::IgnoredAny>(written).expect("what is written is JSON");
-    let again = provider.codec().decode_request(written);
-    again.unwrap_or_else(|error| unreadable_request(&error, written));
+    match provider.codec().decode_request(written) {
+        Ok(_) => {}
+        // What may be asked of OpenAI may be asked of nobody in its place.
+        Err(error) if error.field() == Some("store") => {}
+        Err(error) => unreadable_request(&error, written),
+    }
 }
 
 #[expect(clippy::panic, reason = "a fuzz body tells what it found")]
