@@ -260,10 +260,14 @@ fn balance(plan: &Plan) -> String {
     if plan.targets.len() == 1 {
         return "none: there is one target".to_owned();
     }
+    let shares = || {
+        let shares = plan.shares().map(|share| format!("{:.0} %", share * 100.0));
+        shares.collect::<Vec<_>>().join(", ")
+    };
     let how = match plan.balance {
         Balance::Order => "the first that is well, in the order above",
         Balance::Latency => "of two drawn by lot the one that is quicker and less busy",
-        Balance::Weighted => "by weight",
+        Balance::Weighted => &format!("by weight, {}", shares()),
         Balance::LeastPending => "the one with the fewest calls under way",
         Balance::Sticky => {
             "the same for the same session (x-session-id), else for the same beginning of the prompt, unless it is busy"
@@ -320,10 +324,25 @@ mod tests {
             "another target after context_length, 404",
             "mark tools, instructions and the conversation so far",
             "quirk     the limit goes in `max_completion_tokens`",
+            "says nothing for 3 times as long as nearly all take, and for 120s: another beside it",
             "by the p95 of recent times (never before 20ms or, where it is measured, after 10s), for at most 5 % of the calls",
         ] {
             assert!(told.contains(words), "{words:?} is not in:\n{told}");
         }
         assert!(!told.contains("sk-"), "{told}");
+    }
+
+    /// Two keys of one provider have its weight between them.
+    #[test]
+    fn weights_are_told_as_shares() {
+        let text = "[providers.openai]\napi_keys = [\"sk-one\", \"sk-two\"]\n\
+                    [providers.other]\ndialect = \"openai\"\nbase_url = \"http://10.0.0.5\"\n\
+                    [models.fast]\ntargets = [\"openai/gpt-4.1\", \"other/m\"]\n\
+                    balance = \"weighted\"\nweights = [1, 3]\n";
+        let config = Config::parse(text, "nowait.toml", &Environment::default()).expect("good");
+        let routes = Routes::new(&config, assemble::unconnected(&config));
+        let plan = routes.plan("fast").expect("it is there");
+        let told = told(&plan, &config);
+        assert!(told.contains("by weight, 12 %, 12 %, 75 %"), "{told}");
     }
 }

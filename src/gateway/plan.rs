@@ -393,8 +393,8 @@ pub struct Plan {
     /// several keys is there with each. Never empty.
     pub targets: Vec<Arc<Target>>,
     /// How many calls each of them gets beside the others, where they are
-    /// picked by weight.
-    weights: Vec<u32>,
+    /// picked by weight: several keys of one provider share its weight.
+    weights: Vec<f64>,
     /// How one of them is picked.
     pub balance: Balance,
     /// When a second one is asked as well.
@@ -513,10 +513,17 @@ pub struct Candidate {
     /// it is translated.
     pub marks_cache: bool,
     /// How many calls it gets beside the others.
-    pub weight: u32,
+    pub weight: f64,
 }
 
 impl Plan {
+    /// The share (0 to 1) of the calls that each target gets, where they are picked
+    /// by weight.
+    pub fn shares(&self) -> impl Iterator<Item = f64> {
+        let all: f64 = self.weights.iter().sum();
+        self.weights.iter().map(move |weight| weight / all)
+    }
+
     /// The targets that can be asked a call in `format`, as it stands or
     /// translated, in the order of the configuration; never empty.
     ///
@@ -577,7 +584,7 @@ impl Plan {
     fn picked(&self, all: Vec<Candidate>) -> Arc<Candidates> {
         let weights = || {
             all.iter()
-                .map(|candidate| f64::from(candidate.weight))
+                .map(|candidate| candidate.weight)
                 .collect::<Vec<_>>()
         };
         let policy = match self.balance {
@@ -670,9 +677,11 @@ impl Routes {
                 let mut weights = Vec::new();
                 for (target, weight) in model.targets.iter().zip(&model.weights) {
                     let keys = find(&target.provider).into_iter();
-                    for callee in keys.flat_map(Callee::with_each_key) {
+                    let keys: Vec<_> = keys.flat_map(Callee::with_each_key).collect();
+                    let share = f64::from(*weight) / keys.len().max(1) as f64;
+                    for callee in keys {
                         targets.push(Arc::new(Target::new(callee, &target.model, true)));
-                        weights.push(*weight);
+                        weights.push(share);
                     }
                 }
                 let plan = Plan {
@@ -756,7 +765,7 @@ impl Routes {
             .collect();
         let plan = Arc::new(Plan {
             name: name.to_owned(),
-            weights: vec![1; targets.len()],
+            weights: vec![1.0; targets.len()],
             // Several keys of one provider are as good as each other.
             balance: match targets.len() {
                 1 => Balance::Order,

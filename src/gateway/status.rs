@@ -106,6 +106,7 @@ fn target(name: &str, standing: &Standing, now: Instant) -> Value {
         },
         "health": view.state.word(),
         "out_for_ms": out_for,
+        "share": view.share(),
         "paused_for_ms": view.paused_until.map(until),
         "quota_left": view.quota,
         "in_flight": view.in_flight,

@@ -107,6 +107,7 @@ scenarios! {
     slow_target
     flapping
     silent
+    silent_seldom
     outage
     storm
     unsaid

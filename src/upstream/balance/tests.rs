@@ -407,6 +407,42 @@ fn when_a_target_goes_only_its_sessions_move() {
     }
 }
 
+/// Sessions are the callers' to name, so nothing is kept of them: where one goes
+/// is worked out each time, and is the same.
+#[test]
+fn a_million_sessions_leave_nothing_behind() {
+    let (policy, targets, now) = (Policy::Sticky, views(4), Instant::now());
+    let before = format!("{policy:?}");
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut place = |key| {
+        policy
+            .rank(&session(key), &targets, now, &mut rng)
+            .targets()[0]
+    };
+    let mut first = Vec::new();
+    let mut counts = [0; 4];
+    for key in 0..1_000_000 {
+        let at = place(key);
+        counts[at] += 1;
+        if key % 10_000 == 0 {
+            first.push(at);
+        }
+    }
+    let again: Vec<_> = (0..1_000_000).step_by(10_000).map(&mut place).collect();
+    assert_eq!(first, again);
+    assert!(
+        counts
+            .iter()
+            .all(|count| (245_000..255_000).contains(count)),
+        "{counts:?}"
+    );
+    assert_eq!(
+        format!("{policy:?}"),
+        before,
+        "it has no room to keep any in"
+    );
+}
+
 #[test]
 fn a_hot_session_does_not_fill_its_target() {
     let start = Instant::now();
