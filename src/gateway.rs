@@ -7,6 +7,7 @@
 //! dialect. A [`Gateway`] is one immutable snapshot of a configuration: a
 //! reload replaces it and never tears a request.
 
+mod account;
 mod asked;
 pub mod attempt;
 pub mod auth;

@@ -139,6 +139,11 @@ struct EndpointLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: &'static str,
 }
@@ -164,6 +169,7 @@ pub struct Metrics {
     dns: Histograms<UpstreamLabels>,
     connect: Histograms<UpstreamLabels>,
     tls: Histograms<UpstreamLabels>,
+    background: Family<ReasonLabels, Counter>,
     reloads: Family<ResultLabels, Counter>,
     cache: cache::Families,
     attempts: attempts::Families,
@@ -230,6 +236,7 @@ impl Metrics {
             dns: declare.seconds("nowait_dns", "Name look-ups", PHASE_BUCKETS),
             connect: declare.seconds("nowait_connect", "TCP connects", PHASE_BUCKETS),
             tls: declare.seconds("nowait_tls", "TLS handshakes", PHASE_BUCKETS),
+            background: declare.one("nowait_background_calls", "Calls upstream that ended without the caller they were made for, by reason: refresh (of a stale answer), left (by that caller, and read by others)"),
             reloads: declare.one("nowait_reloads", "Configuration reloads by result: applied, refused"),
             cache: cache::Families::declare(&mut declare),
             attempts: attempts::Families::declare(&mut declare),
@@ -365,6 +372,13 @@ impl Metrics {
 
     fn own(&self, endpoint: &'static str) -> Histogram {
         self.own.get_or_create_owned(&EndpointLabels { endpoint })
+    }
+
+    /// Counts a call upstream that nobody waited for at its end.
+    pub fn background(&self, reason: &'static str) {
+        self.background
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
     }
 
     /// Counts a reload, applied or refused.
@@ -530,6 +544,7 @@ pub fn reference() -> String {
     metrics.own("");
     metrics.error("");
     metrics.cancelled("");
+    metrics.background("");
     metrics.reloaded("");
     let text = metrics.render();
     let mut page = String::from(

@@ -112,6 +112,11 @@ impl<H, F: Clone> Recorder<H, F> {
         });
     }
 
+    /// Who reads it, to be asked from elsewhere.
+    pub fn audience(&self) -> Audience<H, F> {
+        Audience(Arc::clone(&self.log))
+    }
+
     /// Whether all of it is still held, so that it may be kept.
     pub fn is_whole(&self) -> bool {
         self.written <= self.log.limit
@@ -210,6 +215,22 @@ impl<H, F: Clone> Recorder<H, F> {
 impl<H, F: Clone> Drop for Recorder<H, F> {
     fn drop(&mut self) {
         self.end(Err(Broken::Abandoned));
+    }
+}
+
+/// The readers of a recording.
+pub struct Audience<H, F>(Arc<Log<H, F>>);
+
+impl<H, F> Audience<H, F> {
+    /// Whether the last of them has left before the end.
+    pub fn is_gone(&self) -> bool {
+        self.0.state.lock().is_deserted
+    }
+
+    /// Whether somebody reads on, and more may come.
+    pub fn is_served(&self) -> bool {
+        let state = self.0.state.lock();
+        !state.is_deserted && state.end.is_none()
     }
 }
 

@@ -17,12 +17,14 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::Gateway;
+use super::account::{Account, Ended};
 use super::asked::Asked;
 use super::attempt::{Attempt, Limits};
 use super::course::Course;
 use super::embed::{Inputs, Means, Refused};
 use super::encoding::Coding;
 use super::events::Events;
+use super::ledger;
 use super::relay::{Form, Relay, Step};
 use super::share::Wants;
 use crate::cache::recording::{self, Broken};
@@ -237,28 +239,44 @@ pub(super) struct Errand {
     /// Which kept answers of other replicas will do; none for a call that has
     /// to go upstream.
     pub(super) wanted: Option<Wanted>,
+    /// Whose books it is in.
+    pub(super) account: Arc<Account>,
 }
 
 impl Errand {
     /// Runs it to its end, or until nobody reads any more.
     pub(super) async fn run(self, mut flight: Flight) {
+        let account = Arc::clone(&self.account);
+        let lead = Arc::clone(&self.course.candidates.lead().target);
+        if let Some(ended) = self.fly(&mut flight).await {
+            account.end(ended, &lead);
+        }
+    }
+
+    /// The same. Says how the call went, if one was made.
+    async fn fly(self, flight: &mut Flight) -> Option<Ended> {
         if let Cargo::Inputs(inputs) = self.cargo {
             let means = Means {
                 course: self.course,
                 limits: self.limits,
             };
             let embedding = inputs.embed(means, self.wanted);
-            let told = match unless_deserted(&flight, embedding).await {
-                None => return,
+            let (head, body) = match unless_deserted(flight, embedding).await {
+                None => return Some(Ended::deserted(Attempt::default())),
                 Some(Ok(told)) => told,
                 Some(Err(Refused::Told(told))) => *told,
-                Some(Err(Refused::Failed(failure))) => return flight.fail(failure),
+                Some(Err(Refused::Failed(failure))) => return Some(fail(flight, failure)),
             };
-            let (head, body) = told;
+            let mut attempt = head.attempt.clone();
+            let told = Ok(head.status);
+            let is_own = head.kept.is_none() && !head.is_joined;
+            if is_own {
+                (attempt.usage, attempt.finish) = answer::outcome(head.format, &body);
+            }
             flight.head(head);
             flight.push(body);
             flight.complete();
-            return;
+            return is_own.then_some(Ended { attempt, told });
         }
         let store = Arc::clone(&self.course.gateway.cache);
         if let Some(wanted) = &self.wanted {
@@ -275,18 +293,16 @@ impl Errand {
                 flight.head(Head::kept(&hit));
                 flight.push(hit.stored.body().clone());
                 flight.complete();
-                return;
+                return None;
             }
         }
         let mut attempt = Attempt::default();
         let asking = self.course.run(&self.limits, &mut attempt);
-        let asked = match unless_deserted(&flight, asking).await {
-            None => return,
+        let asked = match unless_deserted(flight, asking).await {
+            None => return Some(Ended::deserted(attempt)),
             Some(Err(error)) => {
-                return flight.fail(Failure {
-                    error,
-                    attempt: Box::new(attempt),
-                });
+                let attempt = Box::new(attempt);
+                return Some(fail(flight, Failure { error, attempt }));
             }
             Some(Ok(asked)) => asked,
         };
@@ -300,7 +316,7 @@ impl Errand {
             gateway: Arc::clone(&self.course.gateway),
             attempt,
         };
-        answering.record(asked, &mut flight).await;
+        Some(answering.record(asked, flight).await)
     }
 }
 
@@ -315,7 +331,8 @@ struct Answering {
 }
 
 impl Answering {
-    async fn record(mut self, mut asked: Box<Asked>, flight: &mut Flight) {
+    /// Records it. Says how it went.
+    async fn record(mut self, mut asked: Box<Asked>, flight: &mut Flight) -> Ended {
         let is_stream = asked.is_event_stream();
         let fields = std::mem::take(&mut asked.fields);
         let status = asked.status;
@@ -345,51 +362,61 @@ impl Answering {
             }
             _ => asked.relay(Form::Raw, false),
         };
-        if !self.pass_on(&mut relay, flight).await {
-            return;
-        }
+        let passed = self.pass_on(&mut relay, flight).await;
         relay.settle(&mut self.attempt);
-        let ending = relay.ending();
-        let Some(body) = flight.complete() else {
-            return;
-        };
-        if !is_read {
-            return;
+        match passed {
+            Passed::Whole => {}
+            Passed::Deserted => return Ended::deserted(self.attempt),
+            Passed::Broken(error) => {
+                let attempt = Box::new(self.attempt);
+                return fail(flight, Failure { error, attempt });
+            }
         }
-        let is_whole = match form {
-            // What can't be put together has something in it that can't be read.
-            stored::Form::Stream => {
-                ending == Some(Ending::Terminal) && fold(self.format, &body).is_some()
-            }
-            stored::Form::Whole => {
-                (self.attempt.usage, self.attempt.finish) = answer::outcome(self.format, &body);
-                serde_json::from_slice::<IgnoredAny>(&body).is_ok()
-            }
-        };
-        if is_whole && self.is_success() {
-            self.keep(form, content_type, &body);
+        let ending = relay.ending();
+        if let Some(body) = flight.complete().filter(|_| is_read) {
+            self.look_at(form, ending, content_type, &body);
+        }
+        Ended {
+            attempt: self.attempt,
+            told: Ok(status),
         }
     }
 
-    /// Records until the end. Says whether there was one.
-    async fn pass_on(&mut self, relay: &mut Relay, flight: &mut Flight) -> bool {
+    /// Reads what a whole answer took, and keeps it if it may be.
+    fn look_at(
+        &mut self,
+        form: stored::Form,
+        ending: Option<Ending>,
+        content_type: Option<HeaderValue>,
+        body: &Bytes,
+    ) {
+        let is_whole = match form {
+            // What can't be put together has something in it that can't be read.
+            stored::Form::Stream => {
+                ending == Some(Ending::Terminal) && fold(self.format, body).is_some()
+            }
+            stored::Form::Whole => {
+                (self.attempt.usage, self.attempt.finish) = answer::outcome(self.format, body);
+                serde_json::from_slice::<IgnoredAny>(body).is_ok()
+            }
+        };
+        if is_whole && self.is_success() {
+            self.keep(form, content_type, body);
+        }
+    }
+
+    /// Records until the end, and says which.
+    async fn pass_on(&mut self, relay: &mut Relay, flight: &mut Flight) -> Passed {
         loop {
             let stepping = poll_fn(|cx| relay.poll_step(cx, &mut self.attempt));
             match unless_deserted(flight, stepping).await {
-                None => return false,
-                Some(Step::End(_)) => return true,
-                Some(Step::Broken(error)) => {
-                    let attempt = self.attempt.clone();
-                    flight.fail(Failure {
-                        error,
-                        attempt: Box::new(attempt),
-                    });
-                    return false;
-                }
+                None => return Passed::Deserted,
+                Some(Step::End(_)) => return Passed::Whole,
+                Some(Step::Broken(error)) => return Passed::Broken(error),
                 Some(Step::Data(bytes)) => flight.push(bytes),
             }
             if !flight.is_whole() && !room(flight).await {
-                return false;
+                return Passed::Deserted;
             }
         }
     }
@@ -424,6 +451,36 @@ impl Answering {
         stored.dropped = self.attempt.dropped.header().map(Into::into);
         self.gateway.cache.keep(key, stored);
     }
+}
+
+/// What becomes of an answer that is recorded.
+enum Passed {
+    /// It is here.
+    Whole,
+    /// Nobody reads it any more.
+    Deserted,
+    /// It broke off.
+    Broken(Error),
+}
+
+impl Ended {
+    /// A call that was given up because nobody read it any more.
+    fn deserted(attempt: Attempt) -> Self {
+        Self {
+            attempt,
+            told: Ok(ledger::closed()),
+        }
+    }
+}
+
+/// Tells readers of a failure.
+fn fail(flight: &mut Flight, failure: Failure) -> Ended {
+    let ended = Ended {
+        attempt: Attempt::clone(&failure.attempt),
+        told: Err(failure.error.clone()),
+    };
+    flight.fail(failure);
+    ended
 }
 
 /// What `work` comes to; `None` once nobody reads any more.

@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::Instance;
+use super::account::{Account, Background, Close};
 use super::attempt::Attempt;
 use super::auth::Tenant;
 use super::flight::Kept;
@@ -77,6 +78,25 @@ pub struct Ledger {
     /// The error's code and words, if it ended in one.
     error: Option<(&'static str, String)>,
     outcome: Outcome,
+    /// The call that was begun for it and that others may read.
+    pub(super) account: Option<Arc<Account>>,
+    /// Nobody waits for it.
+    background: Option<Background>,
+}
+
+/// What the books of a call are opened from that nobody waits for.
+#[derive(Clone)]
+pub(super) struct Origin {
+    instance: Arc<Instance>,
+    started: Instant,
+    pub(super) request_id: Arc<str>,
+    endpoint: &'static str,
+    method: Method,
+    path: String,
+    tenant: Arc<str>,
+    tags: Option<Arc<str>>,
+    streamed: bool,
+    key: Option<Key>,
 }
 
 /// Whose answer a request gets.
@@ -179,6 +199,11 @@ macro_rules! name {
 /// The status logged for a caller that left before there was one (nginx's).
 const CLIENT_CLOSED: u16 = 499;
 
+/// The same as a status.
+pub(super) fn closed() -> StatusCode {
+    StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
 impl Ledger {
     /// Opens the ledger of one request from its head.
     pub(super) fn open(
@@ -217,13 +242,87 @@ impl Ledger {
             plan: Duration::ZERO,
             intake: Duration::ZERO,
             own: None,
-            status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            status: closed(),
             bytes_in: 0,
             uploaded: None,
             bytes_out: 0,
             error: None,
             outcome: Outcome::Open,
+            account: None,
+            background: None,
             instance: Arc::clone(instance),
+        }
+    }
+
+    /// What the books of a call are opened from that is made for this one's caller,
+    /// from now on, and may end without it.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            instance: Arc::clone(&self.instance),
+            started: Instant::now(),
+            request_id: Arc::clone(&self.request_id),
+            endpoint: self.endpoint,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            tenant: Arc::clone(&self.tenant),
+            tags: self.tags.clone(),
+            streamed: self.streamed,
+            key: self.key,
+        }
+    }
+
+    /// Opens and closes the books of a call that nobody waits for.
+    pub(super) fn background(
+        origin: &Origin,
+        why: Background,
+        attempt: Attempt,
+        told: Result<StatusCode, Error>,
+        lead: &Arc<Target>,
+    ) {
+        let origin = origin.clone();
+        // Closing takes it back.
+        origin.instance.metrics.in_flight.inc();
+        let mut ledger = Self {
+            started: origin.started,
+            request_id: origin.request_id,
+            endpoint: origin.endpoint,
+            method: origin.method,
+            path: origin.path,
+            tenant: origin.tenant,
+            tags: origin.tags,
+            target: None,
+            callee: None,
+            calls: None,
+            streamed: origin.streamed,
+            attempt,
+            shared: Shared::Asked {
+                on_purpose: why == Background::Refresh,
+                keeps: false,
+            },
+            key: origin.key,
+            cache: Duration::ZERO,
+            auth: Duration::ZERO,
+            plan: Duration::ZERO,
+            intake: Duration::ZERO,
+            own: None,
+            status: closed(),
+            bytes_in: 0,
+            uploaded: None,
+            bytes_out: 0,
+            error: None,
+            outcome: Outcome::Complete,
+            account: None,
+            background: Some(why),
+            instance: origin.instance,
+        };
+        let by = ledger.attempt.race.answered_by.clone();
+        ledger.aim(by.as_ref().unwrap_or(lead));
+        match told {
+            Ok(status) => ledger.status = status,
+            Err(error) => {
+                ledger.status = error.kind().status();
+                ledger.error = Some((error.kind().code(), format!("{error:?}")));
+            }
         }
     }
 
@@ -387,16 +486,37 @@ impl Ledger {
     }
 
     fn close(&mut self) {
+        if let Some(account) = self.account.take() {
+            let end = match (self.outcome, &self.error) {
+                (Outcome::Open, _) => Close::Left,
+                (Outcome::Complete, Some(_)) => Close::Failed,
+                (Outcome::Complete, None) => Close::Complete,
+            };
+            account.close(end, &mut self.attempt);
+        }
         self.save();
-        let metrics = &self.instance.metrics;
-        metrics.in_flight.dec();
+        self.instance.metrics.in_flight.dec();
         let ended = Instant::now();
-        let total = ended - self.started;
+        match self.background {
+            Some(why) => self.instance.metrics.background(why.word()),
+            None => self.count(ended),
+        }
+        self.spend();
+        let log = &self.instance.log;
+        log.append(|out| match log.format {
+            LogFormat::Text => self.write_text(out, ended),
+            LogFormat::Json => self.write_json(out, ended),
+        });
+    }
+
+    /// Counts a request, and how long it took.
+    fn count(&self, ended: Instant) {
+        let metrics = &self.instance.metrics;
         match &self.calls {
             None => metrics.ended_here(self.endpoint, self.status.as_u16()),
             Some(calls) => {
                 metrics.ended(calls, self.status.as_u16());
-                calls.duration.observe(total.as_secs_f64());
+                calls.duration.observe((ended - self.started).as_secs_f64());
                 if let Some(own) = self.own {
                     calls.own.observe(own.as_secs_f64());
                 }
@@ -406,25 +526,26 @@ impl Ledger {
                         calls.per_token.observe(1.0 / rate);
                     }
                 }
-                let usage = self.attempt.usage.filter(|usage| !usage.estimated);
-                if let Some(usage) = usage.filter(|_| !self.shared.is_anothers()) {
-                    calls.input.observe(usage.input as f64);
-                    calls.output.observe(usage.output as f64);
-                    if let Some(target) = &self.attempt.race.overtaken {
-                        let counts = &target.callee.traffic.counts;
-                        counts.wasted.inc_by(usage.input);
-                    }
-                }
             }
         }
         if self.outcome == Outcome::Open {
             metrics.cancelled(self.endpoint);
         }
-        let log = &self.instance.log;
-        log.append(|out| match log.format {
-            LogFormat::Text => self.write_text(out, ended),
-            LogFormat::Json => self.write_json(out, ended),
-        });
+    }
+
+    /// Counts the tokens of a call of one's own.
+    fn spend(&self) {
+        let usage = self.attempt.usage.filter(|usage| !usage.estimated);
+        let own = usage.filter(|_| !self.shared.is_anothers());
+        let (Some(usage), Some(calls)) = (own, &self.calls) else {
+            return;
+        };
+        calls.input.observe(usage.input as f64);
+        calls.output.observe(usage.output as f64);
+        if let Some(target) = &self.attempt.race.overtaken {
+            let counts = &target.callee.traffic.counts;
+            counts.wasted.inc_by(usage.input);
+        }
     }
 
     /// Books what an answer of somebody else's has saved.
@@ -465,6 +586,9 @@ impl Ledger {
         }
         fact(name!("stream"), Fact::Flag(self.streamed));
         fact(name!("cache"), Fact::Word(self.shared.as_str()));
+        if let Some(why) = self.background {
+            fact(name!("background"), Fact::Word(why.word()));
+        }
         fact(name!("total_ms"), Fact::Millis(ended - self.started));
         for (name, phase) in [
             (

@@ -167,11 +167,13 @@ fn is_private(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::account::Background;
     use super::super::attempt::failure::FailureKind;
     use super::super::attempt::hedge::Reason;
     use super::super::attempt::race::Withheld;
     use super::super::course;
     use super::*;
+    use crate::config::Environment;
     use crate::upstream::admission;
 
     /// The words for the label of a metric that its help lists.
@@ -205,10 +207,25 @@ mod tests {
             "nowait_hedges_withheld",
             reasons.map(|reason| reason.word()).collect(),
         );
+        let alone = [Background::Refresh, Background::Left].map(Background::word);
+        check("nowait_background_calls", alone.to_vec());
         check(
             "nowait_queue_refused",
             admission::Why::ALL.map(admission::Why::word).to_vec(),
         );
+    }
+
+    /// The names of models are the callers' to choose.
+    #[test]
+    fn a_hundred_thousand_models_have_the_room_of_a_thousand() {
+        let text = "[providers.up]\ndialect = \"openai\"\nbase_url = \"http://10.0.0.5\"\n";
+        let config = Config::parse(text, "nowait.toml", &Environment::default()).expect("good");
+        let provider = &config.providers[0];
+        let traffic = Traffic::new(&config, provider, 1, &Metrics::new("", ""));
+        for number in 0..100_000 {
+            traffic.standing(&format!("up/{number}"));
+        }
+        assert_eq!(traffic.standings().len(), KNOWN + 1, "the rest share one");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod cast;
 mod flights;
 mod forms;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
 
@@ -365,6 +366,25 @@ fn what_is_stale_is_served_while_one_asks_again() {
         (cast::number_of(&reply) == 1).then_some(reply)
     });
     assert_hit(&fresh, "refreshed");
+    // Nobody waited for it, and it is booked all the same.
+    let line = gateway.logged(|text| {
+        let lines = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.find(|line| line["background"] == "refresh")
+    });
+    assert_eq!(line["attempts"], 1, "{line}");
+    assert_eq!(line["status"], 200, "{line}");
+    assert_eq!(line["input_tokens"], 7, "{line}");
+    let refreshed = "nowait_background_calls_total{reason=\"refresh\"}";
+    assert_eq!(gateway.metric(refreshed), 1.0);
+    let chat =
+        "nowait_requests_total{endpoint=\"chat\",provider=\"up\",model=\"m\",status=\"200\"}";
+    let requests = gateway.metric(chat);
+    let paid = "gen_ai_client_token_usage_count{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"up\",gen_ai_request_model=\"m\",gen_ai_token_type=\"input\"}";
+    assert_eq!(gateway.metric(paid), 2.0, "the first and the new one");
+    assert!(requests >= 6.0, "{requests}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
+use super::super::account::Account;
 use super::super::asked::{Asked, Source};
 use super::super::embed::Inputs;
 use super::super::flight::{Cargo, Errand, Failure, Head, Keys, Replay, told};
@@ -55,7 +56,7 @@ impl Question {
             && let Some(asked) = self.kept(&hit, ledger)
         {
             if !hit.is_fresh() && !self.call.directives.only_if_cached {
-                self.refresh(Cargo::Call);
+                self.refresh(Cargo::Call, ledger);
             }
             return Ok(asked);
         }
@@ -80,7 +81,7 @@ impl Question {
             let asked = self.found(head, found, ledger);
             if ledger.shared.is_stale() && !self.call.directives.only_if_cached {
                 inputs.forget_stale();
-                self.refresh(Cargo::Inputs(Box::new(inputs)));
+                self.refresh(Cargo::Inputs(Box::new(inputs)), ledger);
             }
             return Ok(asked);
         }
@@ -199,14 +200,17 @@ impl Question {
                 (replay, Some(cargo))
             }
             Joined::Lead(flight, replay) => {
-                tokio::spawn(self.errand(cargo, wanted).run(flight));
+                let account = Account::of(ledger, flight.audience());
+                ledger.account = Some(Arc::clone(&account));
+                tokio::spawn(self.errand(cargo, wanted, account).run(flight));
                 (replay, None)
             }
         }
     }
 
-    fn errand(&self, cargo: Cargo, wanted: Option<Wanted>) -> Errand {
+    fn errand(&self, cargo: Cargo, wanted: Option<Wanted>, account: Arc<Account>) -> Errand {
         Errand {
+            account,
             course: Arc::clone(&self.call.course),
             cargo,
             limits: self.call.limits.of_flight(),
@@ -237,10 +241,11 @@ impl Question {
     /// Asks again for an answer that is stale, behind whoever gets the old
     /// one. At most one is on its way: where there is one already, nothing is
     /// done.
-    fn refresh(&self, cargo: Cargo) {
+    fn refresh(&self, cargo: Cargo, ledger: &Ledger) {
         let flights = &self.call.gateway().instance.flights;
         if let Joined::Lead(flight, mut replay) = flights.join(self.terms.keys.own) {
-            let errand = self.errand(cargo, None);
+            let account = Account::of_refresh(ledger, flight.audience());
+            let errand = self.errand(cargo, None, account);
             tokio::spawn(async move {
                 let reading = async { while let Ok(Some(_)) = replay.next().await {} };
                 tokio::join!(errand.run(flight), reading);

@@ -1,5 +1,7 @@
 //! Answers on their way: who joins, who leaves, and what dies, at every event.
 
+use serde_json::Value;
+
 use super::cast::Call;
 use super::{assert_hit, status};
 use crate::harness::client::{Answer, Client, head};
@@ -139,6 +141,110 @@ fn a_leader_that_leaves_at_any_event_hurts_nobody() {
         assert_hit(&gateway.call(request(true)), "it was kept");
         assert_eq!(upstream.seen().len(), 1, "at {at}");
     }
+}
+
+/// What a counter of tokens has seen: how many calls, and how many tokens.
+fn tokens(gateway: &Gateway, kind: &str) -> (f64, f64) {
+    let labels = format!(
+        "{{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"up\",gen_ai_request_model=\"m\",gen_ai_token_type=\"{kind}\"}}"
+    );
+    let value = |what: &str| gateway.metric(&format!("gen_ai_client_token_usage_{what}{labels}"));
+    (value("count"), value("sum"))
+}
+
+/// The lines of the log that have this id, once there are so many.
+#[track_caller]
+fn lines(gateway: &Gateway, id: &str, count: usize) -> Vec<Value> {
+    gateway.logged(|text| {
+        let lines = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let own: Vec<Value> = lines.filter(|line| line["request_id"] == id).collect();
+        (own.len() >= count).then_some(own)
+    })
+}
+
+#[test]
+fn what_a_call_takes_is_booked_once_whoever_stays() {
+    for (leader_stays, follower_stays) in [(true, true), (true, false), (false, true)] {
+        let shown = format!("{leader_stays} {follower_stays}");
+        let go = Signal::default();
+        let upstream = Upstream::new([paused(3, &go)]);
+        let gateway = Gateway::new(&both(upstream.address));
+        let (mut leader, mut follower) = (gateway.client(), gateway.client());
+        leader.send(CALL.ask(true, true, &[("x-request-id", "leads")]));
+        upstream.wait_for(1);
+        let begun = read(&mut leader, 3);
+        follower.send(CALL.ask(true, true, &[("x-request-id", "follows")]));
+        let joined = read(&mut follower, 3);
+        settle(&gateway, 2);
+        let mut open = vec![
+            (leader, begun, leader_stays),
+            (follower, joined, follower_stays),
+        ];
+        open.retain(|(.., stays)| *stays);
+        eventually("who leaves has left", || {
+            (gateway.metric("nowait_requests_in_flight") == open.len() as f64).then_some(())
+        });
+        go.raise();
+        for (client, begun, _) in &mut open {
+            let (answer, _) = begun.as_ref().expect("it has begun");
+            assert!(client.rest(answer).whole, "{shown}");
+        }
+        let own = lines(&gateway, "leads", if leader_stays { 1 } else { 2 });
+        let last = own.last().expect("a line");
+        assert_eq!(last["input_tokens"], 7, "{shown}: {last}");
+        assert_eq!(last["output_tokens"], 2, "{shown}: {last}");
+        assert_eq!(last["attempts"], 1, "{shown}: {last}");
+        if !leader_stays {
+            let [first, second] = &own[..] else {
+                panic!("{own:?}");
+            };
+            assert_eq!(first["cancelled"], true, "{first}");
+            assert!(first.get("input_tokens").is_none(), "{first}");
+            assert_eq!(second["background"], "left", "{second}");
+            assert!(second.get("cancelled").is_none(), "{second}");
+            assert_eq!(second["provider"], "up", "{second}");
+            assert_eq!(second["status"], 200, "{second}");
+        }
+        assert_eq!(tokens(&gateway, "input"), (1.0, 7.0), "{shown}");
+        assert_eq!(tokens(&gateway, "output"), (1.0, 2.0), "{shown}");
+        let left = "nowait_background_calls_total{reason=\"left\"}";
+        assert_eq!(
+            gateway.metric(left),
+            if leader_stays { 0.0 } else { 1.0 },
+            "{shown}"
+        );
+        assert_eq!(gateway.metric("nowait_requests_in_flight"), 0.0, "{shown}");
+    }
+}
+
+/// Who alone reads a call and leaves books what it has seen of it, and nobody else
+/// does.
+#[test]
+fn a_call_that_nobody_reads_any_more_has_one_line() {
+    let gone = Signal::default();
+    let script = vec![Step::Send(opening(3)), Step::Gone(gone.clone())];
+    let upstream = Upstream::new([script]);
+    let gateway = Gateway::new(&both(upstream.address));
+    let mut leader = gateway.client();
+    leader.send(CALL.ask(true, true, &[("x-request-id", "leads")]));
+    read(&mut leader, 3);
+    drop(leader);
+    gone.wait("the provider is left alone");
+    gateway.call(CALL.ask(
+        false,
+        true,
+        &[
+            ("cache-control", "only-if-cached"),
+            ("x-request-id", "after"),
+        ],
+    ));
+    gateway.line("after");
+    let own = lines(&gateway, "leads", 1);
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert_eq!(own[0]["cancelled"], true, "{}", own[0]);
 }
 
 #[test]
