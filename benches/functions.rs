@@ -180,7 +180,7 @@ fn choices(bench: &Bench) {
             };
             let views: [View; 3] = std::array::from_fn(|at| targets[at].view(now));
             let ranking = policy.rank(&ask, &views, now, &mut rng);
-            let mut pending = targets[ranking.targets()[0]].begin(now, Span::FirstContent);
+            let mut pending = targets[ranking.targets()[0]].begin(now, Span::FirstContent, 0);
             pending.first_content(now + Duration::from_micros(rng.u64(200_000..900_000)));
             pending.end(
                 now + Duration::from_secs(2),

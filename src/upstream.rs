@@ -32,6 +32,7 @@ mod origin;
 mod pause;
 mod pool;
 mod proxy;
+pub mod quota;
 mod send;
 pub mod standing;
 mod tally;

@@ -32,12 +32,13 @@ use crate::dialect::sharing::Effect;
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 use crate::metrics::attempts::Hedged;
-use crate::provider::quota::Quota;
+use crate::provider::quota::{self, Quota};
 use crate::upstream::admission::{self, Permit, Priority, Turned};
 use crate::upstream::balance::{Ask, Policy, Ranking};
 use crate::upstream::health::State;
 use crate::upstream::limit::{Class, Outcome};
-use crate::upstream::standing::{End, Pending, Span, View};
+use crate::upstream::quota::{Told as Left, Unit};
+use crate::upstream::standing::{End, Pending, Span, Turn, View};
 
 /// A call, and all that decides how it is made.
 #[derive(Debug)]
@@ -255,6 +256,12 @@ impl Course {
         }
     }
 
+    /// About how many tokens the call takes: four bytes are one, and what it brings
+    /// is not known and counted as much again.
+    fn tokens(&self) -> u32 {
+        u32::try_from(self.draft.size() / 2).unwrap_or(u32::MAX)
+    }
+
     fn rank(&self, now: Instant, rng: &mut fastrand::Rng) -> Places {
         let all = &self.candidates.all;
         if all.len() == 1 {
@@ -265,6 +272,19 @@ impl Course {
             .map(|candidate| candidate.target.standing.view(now))
             .collect();
         Places::Ranked(self.candidates.policy.rank(&self.ask, &views, now, rng))
+    }
+}
+
+/// What is left of a limit, as a target's standing is told it.
+fn left(quota: Quota) -> Left {
+    Left {
+        limit: quota.limit,
+        remaining: quota.left * quota.limit,
+        resets_in: quota.resets_in,
+        unit: match quota.unit {
+            quota::Unit::Requests => Unit::Calls,
+            quota::Unit::Tokens => Unit::Tokens,
+        },
     }
 }
 
@@ -337,6 +357,8 @@ struct Try<'a> {
     /// What is asked, where that is in another dialect.
     crossing: Option<Arc<Crossing>>,
     why: Why,
+    /// How long it has waited for its turn, if it had to.
+    queued: Option<Duration>,
     /// From when it was sent.
     pending: Option<Pending>,
     work: Work<'a>,
@@ -384,13 +406,13 @@ impl<'a> Field<'a> {
     fn start(&mut self, number: usize, place: usize, why: Why, now: Instant) -> bool {
         let course = self.course;
         let candidate = self.candidate(place);
-        let admission = &candidate.target.callee.traffic.admission;
         let mut attempt = Try {
             number,
             place,
             candidate,
             crossing: None,
             why,
+            queued: None,
             pending: None,
             work: Work::Over,
         };
@@ -398,14 +420,9 @@ impl<'a> Field<'a> {
             Err(error) => attempt.work = Work::Unsaid(error),
             Ok(crossing) => {
                 attempt.crossing = crossing;
+                let turn = self.turn(candidate, why, now);
                 let entry = course.entry(candidate, self.deadline);
-                match admission.try_enter(now, &entry) {
-                    Some(permit) => attempt.ask(course, self.limits, permit, now),
-                    None => {
-                        let entering = async move { admission.enter(now, &entry).await };
-                        attempt.work = Work::Entering(now, Box::pin(entering));
-                    }
-                }
+                attempt.enter(course, self.limits, entry, turn, now);
             }
         }
         let is_sent = attempt.pending.is_some();
@@ -431,6 +448,16 @@ impl<'a> Field<'a> {
         let made = Crossing::write(&course.draft, candidate, wire, on_loss).map(Arc::new);
         self.crossings.push((target, made.clone()));
         made.map(Some)
+    }
+
+    /// What an attempt waits for that would be refused now, by what its provider
+    /// has told. A hedge need not be made then, and was not.
+    fn turn(&self, candidate: &Candidate, why: Why, now: Instant) -> Option<Turn> {
+        let (course, standing) = (self.course, &candidate.target.standing);
+        let yields = course.priority == Priority::Batch;
+        let turn = (why != Why::Hedge).then(|| standing.turn(now, course.tokens(), yields));
+        let is_in_time = |turn: &Turn| self.deadline.is_none_or(|deadline| turn.at() < deadline);
+        turn.flatten().filter(is_in_time)
     }
 
     /// The next thing that happens, at the latest `until`; then it is `now`.
@@ -476,9 +503,9 @@ impl<'a> Field<'a> {
             return;
         };
         let mut running = self.tries.iter_mut().flatten();
-        if let Some(attempt) = running.find(|attempt| attempt.number == number) {
-            let standing = &attempt.candidate.target.standing;
-            standing.allow(now, quota.left, quota.resets_in);
+        let attempt = running.find(|attempt| attempt.number == number);
+        if let Some(pending) = attempt.and_then(|attempt| attempt.pending.as_ref()) {
+            pending.told(now, left(quota));
         }
     }
 
@@ -618,12 +645,38 @@ impl Lost {
 }
 
 impl<'a> Try<'a> {
+    /// Goes upstream, if it may at once; else waits for its turn.
+    fn enter(
+        &mut self,
+        course: &'a Course,
+        limits: &'a Limits,
+        entry: admission::Ask,
+        turn: Option<Turn>,
+        now: Instant,
+    ) {
+        let admission = &self.candidate.target.callee.traffic.admission;
+        let permit = match turn {
+            None => admission.try_enter(now, &entry),
+            Some(_) => None,
+        };
+        if let Some(permit) = permit {
+            return self.ask(course, limits, permit, now);
+        }
+        let entering = async move {
+            if let Some(turn) = turn {
+                sleep_until(turn.at()).await;
+            }
+            admission.enter(Instant::now(), &entry).await
+        };
+        self.work = Work::Entering(now, Box::pin(entering));
+    }
+
     /// It is its turn: it goes upstream.
     fn ask(&mut self, course: &'a Course, limits: &'a Limits, permit: Permit, now: Instant) {
-        let target = &self.candidate.target;
-        let span = course.ask.span;
-        let pending = target.standing.try_begin(now, span);
-        self.pending = Some(pending.unwrap_or_else(|| target.standing.begin(now, span)));
+        let (span, tokens) = (course.ask.span, course.tokens());
+        let standing = &self.candidate.target.standing;
+        let pending = standing.try_begin(now, span, tokens);
+        self.pending = Some(pending.unwrap_or_else(|| standing.begin(now, span, tokens)));
         let crossing = self.crossing.clone();
         let asking = Box::pin(course.ask(self.candidate, crossing, limits, now));
         self.work = Work::Asking(permit, asking);
@@ -648,8 +701,10 @@ impl<'a> Try<'a> {
             Work::Entering(since, entering) => {
                 let entered = ready!(entering.as_mut().poll(cx));
                 let now = Instant::now();
+                let waited = now - *since;
                 let counts = &self.candidate.target.callee.traffic.counts;
-                counts.wait.observe((now - *since).as_secs_f64());
+                counts.wait.observe(waited.as_secs_f64());
+                self.queued = Some(waited);
                 Poll::Ready(match entered {
                     Ok(permit) => {
                         self.ask(course, limits, permit, now);
@@ -658,12 +713,17 @@ impl<'a> Try<'a> {
                     Err(turned) => {
                         self.work = Work::Over;
                         let turned = turned_away(&self.candidate.target.callee, &turned);
-                        Event::Failed(self.number, turned.into(), None)
+                        let mut books = Box::<Attempt>::default();
+                        books.timing.queue = self.queued;
+                        Event::Failed(self.number, turned.into(), Some(books))
                     }
                 })
             }
             Work::Asking(_, asking) => {
-                let (outcome, books) = ready!(asking.as_mut().poll(cx));
+                let (outcome, mut books) = ready!(asking.as_mut().poll(cx));
+                if let Some(queued) = self.queued {
+                    *books.timing.queue.get_or_insert_default() += queued;
+                }
                 Poll::Ready(match outcome {
                     Ok(asked) => Event::Answered(self.number, asked, books),
                     Err(broken) => Event::Failed(self.number, broken, Some(books)),
@@ -716,8 +776,9 @@ impl<'a> Try<'a> {
         };
         permit.report(
             now,
-            match failure.kind {
-                FailureKind::Status(429 | 503 | 529) => Outcome::Overloaded,
+            match (failure.kind, failure.pause) {
+                (FailureKind::Status(429 | 529), again)
+                | (FailureKind::Status(503), again @ Some(_)) => Outcome::Overloaded { again },
                 _ => Outcome::Failed,
             },
         );

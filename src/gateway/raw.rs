@@ -24,7 +24,7 @@ use super::upload::Upload;
 use super::{Caller, Gateway};
 use crate::error::Error;
 use crate::http1::Name;
-use crate::upstream::admission::{Ask, Priority};
+use crate::upstream::admission::{Ask, Permit, Priority};
 use crate::upstream::limit::Outcome;
 use crate::upstream::{self, Request};
 
@@ -109,19 +109,23 @@ async fn once(
         by: limits.deadline(),
         ..Ask::default()
     };
-    let asked = Instant::now();
-    let admission = &callee.traffic.admission;
-    let entered = admission.enter(asked, &entry).await;
-    ledger.attempt.waited += asked.elapsed();
-    let mut permit = entered.map_err(|turned| turned_away(callee, &turned))?;
+    let mut permit = enter(callee, &entry, ledger).await?;
+    let queued = ledger.attempt.timing.queue.take();
     let id = Arc::clone(&ledger.request_id);
     let (now, attempt) = (Instant::now(), &mut ledger.attempt);
     let asking = gateway.ask(callee, request, limits, &id, now, attempt);
-    let answer = asking.await?;
+    let answer = asking.await;
+    if let Some(queued) = queued {
+        *ledger.attempt.timing.queue.get_or_insert_default() += queued;
+    }
+    let answer = answer?;
     permit.report(
         Instant::now(),
         match answer.status.as_u16() {
-            429 | 503 | 529 => Outcome::Overloaded,
+            429 | 529 => Outcome::Overloaded { again: None },
+            503 if answer.fields.get(Name::RetryAfter).is_some() => {
+                Outcome::Overloaded { again: None }
+            }
             _ => Outcome::Answered,
         },
     );
@@ -130,4 +134,18 @@ async fn once(
         permit,
     };
     Ok(answer.charged(Some(charge), Instant::now()))
+}
+
+/// Waits for its turn at the limit, if it has to.
+async fn enter(callee: &Callee, entry: &Ask, ledger: &mut Ledger) -> Result<Permit, Unanswered> {
+    let (now, traffic) = (Instant::now(), &callee.traffic);
+    if let Some(permit) = traffic.admission.try_enter(now, entry) {
+        return Ok(permit);
+    }
+    let entered = traffic.admission.enter(now, entry).await;
+    let waited = now.elapsed();
+    traffic.counts.wait.observe(waited.as_secs_f64());
+    ledger.attempt.waited += waited;
+    ledger.attempt.timing.queue = Some(waited);
+    entered.map_err(|turned| turned_away(callee, &turned))
 }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::plan::{Callee, Plan};
-use super::traffic::UNLIMITED;
 use crate::config::{Balance, Hedge};
 use crate::upstream::health::State;
 use crate::upstream::limit::Rule;
@@ -63,7 +62,6 @@ fn key(callee: &Callee, now: Instant) -> Value {
         "key": callee.key,
         "limit": {
             "rule": match traffic.rule() {
-                Rule::Fixed(UNLIMITED) => "none",
                 Rule::Fixed(_) => "fixed",
                 Rule::Aimd => "aimd",
                 Rule::Gradient => "gradient",
@@ -122,7 +120,11 @@ fn model(plan: &Plan) -> Value {
     json!({
         "model": plan.name,
         "why": plan.why,
-        "targets": plan.targets.iter().map(|target| &target.full_name).collect::<Vec<_>>(),
+        "targets": plan
+            .targets
+            .iter()
+            .map(|target| json!({ "target": target.full_name, "key": target.callee.key }))
+            .collect::<Vec<_>>(),
         "balance": balance(plan.balance),
         "hedge": hedge(plan.hedge),
     })

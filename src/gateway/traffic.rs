@@ -84,7 +84,7 @@ impl Traffic {
     pub(super) fn count(&self, now: Instant) {
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         let limit = self.admission.gauges(now);
-        self.counts.limit.set(gauge(limit.limit));
+        self.counts.limit.set(limit.limit.map_or(0, gauge));
         self.counts.under_way.set(gauge(limit.in_flight));
         self.counts
             .waiting
@@ -131,13 +131,8 @@ impl Traffic {
     }
 }
 
-/// So many calls at once that it is no limit.
-pub const UNLIMITED: usize = 1_000_000;
-
 /// How the limit of a provider is found. An engine of one's own is in a private
-/// network, and tells that it is busy by being slow; anybody else says so, and is
-/// held back from by `aimd` where that is asked for: a provider that refuses a call
-/// now and then would be cut off from the others' share of it. What
+/// network, and tells that it is busy by being slow; anybody else says so. What
 /// listens on loopback may be an engine, a tunnel or another proxy: nothing is
 /// assumed of it.
 pub fn rule(provider: &Provider) -> Rule {
@@ -146,7 +141,7 @@ pub fn rule(provider: &Provider) -> Rule {
         CallLimit::Aimd => Rule::Aimd,
         CallLimit::Gradient => Rule::Gradient,
         CallLimit::Auto if is_private(&provider.base.host) => Rule::Gradient,
-        CallLimit::Auto => Rule::Fixed(UNLIMITED),
+        CallLimit::Auto => Rule::Aimd,
     }
 }
 

@@ -75,7 +75,7 @@ impl Families {
             wasted: declare.one("nowait_hedge_wasted_tokens", "Input tokens of cancelled attempts, where known: what hedging may have cost"),
             ejections: declare.one("nowait_target_ejections", "Times a target of this provider was taken out because it failed"),
             ejected: declare.one("nowait_targets_ejected", "Targets of this key of the provider that are out now"),
-            limit: declare.one("nowait_limit", "Calls this key of the provider may be given at once, as found out"),
+            limit: declare.one("nowait_limit", "Calls this key of the provider may be given at once, as set or found out; 0 while there is no limit"),
             under_way: declare.one("nowait_limit_in_flight", "Calls this key of the provider has been given and has not finished"),
             waiting: declare.one("nowait_queue_waiting", "Calls that wait for their turn at this key's limit"),
             turned: declare.one("nowait_queue_refused", "Calls refused at a limit, by reason: full, displaced (by one that goes before it), hopeless, late"),

@@ -18,7 +18,6 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::limit::pace::Quota;
 use super::limit::{Class, Limit, Mark, Outcome, Rule};
 use gate::Gate;
 pub use queue::{Ask, Priority, Turned, Why};
@@ -52,8 +51,8 @@ type News = Vec<(Slot, Result<Permit, Turned>)>;
 /// How an admission stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Calls that may be in flight.
-    pub limit: usize,
+    /// Calls that may be in flight; `None` while there is no limit.
+    pub limit: Option<usize>,
     /// Calls that are.
     pub in_flight: usize,
     /// Interactive calls that wait.
@@ -66,7 +65,7 @@ impl Admission {
     /// An admission by `rule`, before which at most `queue` calls wait.
     pub fn new(rule: Rule, queue: usize, now: Instant) -> Arc<Self> {
         let limit = Limit::new(rule, now);
-        let gate = Gate::new(limit.current(now));
+        let gate = Gate::new(limit.most(now));
         if limit.is_watching(now) {
             gate.attend();
         }
@@ -145,7 +144,7 @@ impl Admission {
     /// A permit at once, if that is fair.
     fn pass(self: &Arc<Self>, now: Instant, ask: &Ask, inside: &mut Inside) -> Option<Permit> {
         let load = self.gate.see().load(inside.queue.len());
-        let most = inside.limit.allows(now, load);
+        let most = inside.limit.most(now);
         let passes = inside.queue.passes(ask.priority, load, most);
         passes.then(|| self.permit(now, ask.class, inside))
     }
@@ -184,7 +183,7 @@ impl Admission {
                 None => break,
             }
         }
-        self.gate.set_limit(inside.limit.current(now));
+        self.gate.set_limit(inside.limit.most(now));
         if inside.queue.is_empty() && !inside.limit.is_watching(now) {
             self.gate.leave_alone();
         }
@@ -302,23 +301,9 @@ impl Permit {
         self.reported = true;
         self.answers();
         let seen = self.admission.gate.see();
-        if seen.is_attended() || outcome == Outcome::Overloaded {
+        if seen.is_attended() || matches!(outcome, Outcome::Overloaded { .. }) {
             let mark = self.mark;
             self.admission.learn(now, mark, outcome);
-        }
-    }
-
-    /// The provider says what is left: the tightest of the quotas in the head
-    /// of this call's answer.
-    pub fn quota(&mut self, now: Instant, quota: Quota) {
-        self.answers();
-        let admission = &self.admission;
-        let seen = admission.gate.see();
-        if seen.is_attended() || quota.remaining < seen.limit() as f64 {
-            admission.within(now, |inside, _| {
-                let load = admission.gate.see().load(inside.queue.len());
-                inside.limit.quota(now, quota, load);
-            });
         }
     }
 

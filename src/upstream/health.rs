@@ -1,7 +1,7 @@
 //! Whether a target is to be called: the breaker of one target.
 //!
-//! In: five failures in a row, or more than half of at least twenty in ten
-//! seconds, put it out. Out: for ten seconds, the next time twenty, up to five
+//! In: five failures in a row, or more than a quarter of at least twenty calls in
+//! ten seconds, put it out: more than retries, which are a fifth, make good. Out: for ten seconds, the next time twenty, up to five
 //! minutes. Then one call at a time may try it: the probe. If that goes well it is
 //! in again, and its share grows over ten seconds; if not, out again, for longer.
 //!
@@ -196,7 +196,7 @@ impl Health {
                 let call = u32::from(sign == Sign::Ill);
                 self.recent.add(now, [call, 1]);
                 let [calls, failures] = self.recent.sum(now);
-                if self.streak >= STREAK || (calls >= ENOUGH && failures * 2 > calls) {
+                if self.streak >= STREAK || (calls >= ENOUGH && failures * 4 > calls) {
                     self.put_out(now, back);
                     return true;
                 }

@@ -3,13 +3,11 @@
 //! A [`Limit`] is pure: it is told what begins and how it goes, and says how
 //! many calls may be in flight. Hosted APIs say when it was too much (429,
 //! 529), which [`aimd`] listens to; engines of one's own only get slower to
-//! their first token, which [`gradient`] watches. Over either lies the quota
-//! that the provider's headers tell ([`pace`]). Who waits, and in which order,
-//! is `admission`'s.
+//! their first token, which [`gradient`] watches. Who waits, and in which order,
+//! is `admission`'s; what is left by the headers of answers is `quota`'s.
 
 pub mod aimd;
 pub mod gradient;
-pub mod pace;
 
 use std::time::Duration;
 
@@ -17,21 +15,16 @@ use tokio::time::Instant;
 
 use aimd::Aimd;
 use gradient::Gradient;
-use pace::{Pace, Quota};
 
 #[cfg(test)]
 mod tests;
-
-/// No limit is higher than this: what `auto` starts with towards a hosted API,
-/// so far above what one process sends that nobody waits.
-pub const CEILING: usize = 1000;
 
 /// How the limit of an upstream is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// So many, at least one.
     Fixed(usize),
-    /// Open until the provider refuses for load, then less.
+    /// None until the provider refuses for load, then less.
     Aimd,
     /// As many as leave the time to the first token what it is without load.
     Gradient,
@@ -57,8 +50,7 @@ impl Class {
 pub struct Load {
     /// Calls begun and not ended.
     pub in_flight: usize,
-    /// Those among them that have been heard of: first content, or a head
-    /// that told the quota.
+    /// Those among them that have been heard of.
     pub answering: usize,
     /// Calls that wait to begin.
     pub waiting: usize,
@@ -70,7 +62,10 @@ pub enum Outcome {
     /// Content: the first of a stream, or the whole answer.
     Answered,
     /// It was refused for load: 429, 503 with `Retry-After`, 529.
-    Overloaded,
+    Overloaded {
+        /// After how long to come again, if that was said.
+        again: Option<Duration>,
+    },
     /// It failed otherwise, which says nothing of load.
     Failed,
     /// Nothing: it was given up before.
@@ -97,7 +92,6 @@ impl Mark {
 #[derive(Debug)]
 pub struct Limit {
     by: By,
-    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -111,72 +105,73 @@ impl Limit {
     /// A limit that has seen nothing.
     pub fn new(rule: Rule, now: Instant) -> Self {
         let by = match rule {
-            Rule::Fixed(calls) => By::Fixed(calls.clamp(1, CEILING * CEILING)),
-            Rule::Aimd => By::Aimd(Aimd::new(CEILING)),
-            Rule::Gradient => By::Gradient(Box::new(Gradient::new(CEILING, now))),
+            Rule::Fixed(calls) => By::Fixed(calls.max(1)),
+            Rule::Aimd => By::Aimd(Aimd::default()),
+            Rule::Gradient => By::Gradient(Box::new(Gradient::new(now))),
         };
-        let pace = Pace::default();
-        Self { by, pace }
+        Self { by }
     }
 
-    /// How many calls may be in flight at `now`, whatever the quota; at least
-    /// one.
-    pub fn current(&self, now: Instant) -> usize {
+    /// How many calls may be in flight at `now`, at least one; `None` while there
+    /// is no limit.
+    pub fn current(&self, now: Instant) -> Option<usize> {
         match &self.by {
-            By::Fixed(calls) => *calls,
+            By::Fixed(calls) => Some(*calls),
             By::Aimd(aimd) => aimd.current(now),
-            By::Gradient(gradient) => gradient.current(),
+            By::Gradient(gradient) => Some(gradient.current()),
         }
     }
 
-    /// How many calls may be in flight at `now`, with what the quota leaves:
-    /// `load.in_flight` or less where none may begin.
-    pub fn allows(&self, now: Instant, load: Load) -> usize {
-        let current = self.current(now);
-        match self.pace.starts(now) {
-            Some(starts) => current.min(load.in_flight + starts),
-            None => current,
+    /// The same as a number, which without a limit is never reached; nought while
+    /// none is to begin ([`Limit::held`]).
+    pub fn most(&self, now: Instant) -> usize {
+        match self.held(now) {
+            Duration::ZERO => self.current(now).unwrap_or(usize::MAX),
+            _ => 0,
         }
     }
 
-    /// When [`Limit::allows`] may have grown with nothing having happened;
+    /// For how long none is to begin, because all are refused and the provider said
+    /// when to come again.
+    pub fn held(&self, now: Instant) -> Duration {
+        match &self.by {
+            By::Aimd(aimd) => aimd.held(now),
+            By::Fixed(_) | By::Gradient(_) => Duration::ZERO,
+        }
+    }
+
+    /// When [`Limit::current`] may have grown with nothing having happened;
     /// `None` if it only changes with what is heard.
     pub fn look_again(&self, now: Instant) -> Option<Instant> {
         /// Recovery is smooth, so that a tick which nobody notices is enough.
         const TICK: Duration = Duration::from_millis(50);
-        let tick = match &self.by {
-            By::Fixed(_) => None,
-            By::Aimd(aimd) => (!aimd.is_open(now)).then_some(now + TICK),
-            By::Gradient(_) => Some(now + TICK),
-        };
-        let due = self.pace.due(now, 1).map(|due| due.max(now + TICK / 10));
-        tick.into_iter().chain(due).min()
-    }
-
-    /// How long until `more` calls may begin, as far as the quota is
-    /// concerned.
-    pub fn paced(&self, now: Instant, more: usize) -> Duration {
-        let due = self.pace.due(now, more);
-        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now))
-    }
-
-    /// It wants to be told of everything. Otherwise [`Outcome::Overloaded`]
-    /// and quotas are enough, with [`Mark::unseen`].
-    pub fn is_watching(&self, now: Instant) -> bool {
-        let rule = match &self.by {
+        let changes = match &self.by {
             By::Fixed(_) => false,
-            By::Aimd(aimd) => !aimd.is_open(now),
+            By::Aimd(aimd) => aimd.current(now).is_some(),
             By::Gradient(_) => true,
         };
-        rule || self.pace.starts(now).is_some()
+        changes.then_some(now + TICK)
+    }
+
+    /// It wants to be told of everything. Otherwise [`Outcome::Overloaded`] is
+    /// enough, with [`Mark::unseen`].
+    pub fn is_watching(&self, now: Instant) -> bool {
+        match &self.by {
+            By::Fixed(_) => false,
+            By::Aimd(aimd) => aimd.is_watching(now),
+            By::Gradient(_) => true,
+        }
     }
 
     /// A call begins. `class` where a time to the first token is to be
     /// expected; `load` with the call itself.
     pub fn begin(&mut self, now: Instant, class: Option<Class>, load: Load) -> Mark {
-        self.pace.begin();
         let pending = match (&mut self.by, class) {
             (By::Gradient(gradient), Some(class)) => gradient.begin(now, class, load),
+            (By::Aimd(aimd), _) => {
+                aimd.begin();
+                None
+            }
             _ => None,
         };
         Mark {
@@ -192,13 +187,6 @@ impl Limit {
             By::Aimd(aimd) => aimd.learn(now, mark.since, outcome, load),
             By::Gradient(gradient) => gradient.learn(now, mark, outcome, load),
         }
-    }
-
-    /// The provider says what is left of a quota, in the head of an answer
-    /// (`load` counts that call as answering).
-    pub fn quota(&mut self, now: Instant, quota: Quota, load: Load) {
-        let current = self.current(now);
-        self.pace.told(now, quota, current, load);
     }
 
     /// Time has passed: closes what has to be closed by then. To be called

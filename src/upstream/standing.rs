@@ -8,6 +8,7 @@
 //! callers say what time it is, so a simulation drives the same code.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ use super::ewma::Ewma;
 use super::health::{Entry, Health, Sign, State};
 use super::latency::Sketch;
 use super::pause::Pause;
+use super::quota::{Quota, Spent, Told};
 use super::tally::Tally;
 
 /// Calls begun in ten seconds below which the share of late ones says nothing.
@@ -25,8 +27,8 @@ const ENOUGH: u32 = 20;
 const SCARCE: f64 = 0.1;
 /// … and below this one nothing: the next call would be told to wait.
 const USED_UP: f64 = 0.005;
-/// No quota takes longer than this to be full again.
-const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+/// A quantile of the last minute is no other after so long.
+const MOMENT: Duration = Duration::from_millis(10);
 /// Tokens after the first from which a speed can be told.
 const MANY_TOKENS: u32 = 8;
 
@@ -66,6 +68,9 @@ pub enum End {
 #[derive(Debug)]
 pub struct Standing {
     id: u64,
+    /// Its quota may be used up before more is heard of it: calls have to look. Set
+    /// by what is told, under the lock.
+    is_scarce: AtomicBool,
     /// Held for some hundred nanoseconds, never across an `.await`.
     known: Mutex<Known>,
 }
@@ -84,7 +89,7 @@ struct Known {
     /// Calls begun, and late ones among them.
     calls: Tally<2>,
     pause: Pause,
-    quota: Option<Quota>,
+    quota: Quota,
 }
 
 /// How long one [`Span`] takes.
@@ -92,14 +97,16 @@ struct Known {
 struct Pace {
     sketch: Sketch,
     typical: Ewma,
+    /// What [`Standing::bound`] said last.
+    bound: Option<Bound>,
 }
 
-/// What was left of a quota when it was told.
+/// A quantile that was looked up.
 #[derive(Clone, Copy, Debug)]
-struct Quota {
-    left: f64,
-    told: Instant,
-    full: Instant,
+struct Bound {
+    at: Instant,
+    share: f64,
+    found: Option<Duration>,
 }
 
 /// What is known of a target at one moment, as plain numbers.
@@ -189,6 +196,7 @@ impl Standing {
     pub fn new(id: u64, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             id,
+            is_scarce: AtomicBool::new(false),
             known: Mutex::new(Known {
                 in_flight: 0,
                 health: Health::new(seed),
@@ -198,25 +206,43 @@ impl Standing {
                 failing: Ewma::default(),
                 calls: Tally::new(),
                 pause: Pause::default(),
-                quota: None,
+                quota: Quota::default(),
             }),
         })
     }
 
-    /// A call begins, whatever the target's health is: for when there is no other
-    /// target.
-    pub fn begin(self: &Arc<Self>, now: Instant, span: Span) -> Pending {
+    /// A call begins that will take so many tokens as far as is known, whatever the
+    /// target's health is: for when there is no other target.
+    pub fn begin(self: &Arc<Self>, now: Instant, span: Span, tokens: u32) -> Pending {
         let mut known = self.known.lock();
         let entry = known.health.force(now);
-        self.admit(&mut known, now, span, entry)
+        self.admit(&mut known, now, span, tokens, entry)
     }
 
     /// A call begins, unless the target is out. When it is due, one call at a time
     /// gets in to try it: of several that see it due, the others get nothing.
-    pub fn try_begin(self: &Arc<Self>, now: Instant, span: Span) -> Option<Pending> {
+    pub fn try_begin(self: &Arc<Self>, now: Instant, span: Span, tokens: u32) -> Option<Pending> {
         let mut known = self.known.lock();
         let entry = known.health.enter(now)?;
-        Some(self.admit(&mut known, now, span, entry))
+        Some(self.admit(&mut known, now, span, tokens, entry))
+    }
+
+    /// A place in the line for what comes into the target's quota, if a call of so
+    /// many tokens has to wait for it, and if that is worth while. One that
+    /// `yields` leaves the rest to those that don't.
+    pub fn turn(self: &Arc<Self>, now: Instant, tokens: u32, yields: bool) -> Option<Turn> {
+        if !self.is_scarce.load(Ordering::Relaxed) {
+            return None;
+        }
+        let call = Spent::call(tokens);
+        let quota = &mut self.known.lock().quota;
+        let wait = quota.wait(now, call, yields)?;
+        quota.set_aside(now, call);
+        Some(Turn {
+            standing: Arc::clone(self),
+            call,
+            at: now + wait,
+        })
     }
 
     fn admit(
@@ -224,6 +250,7 @@ impl Standing {
         known: &mut Known,
         now: Instant,
         span: Span,
+        tokens: u32,
         entry: Entry,
     ) -> Pending {
         known.calls.add(now, [1, 0]);
@@ -233,19 +260,10 @@ impl Standing {
             entry,
             span,
             begun: now,
+            spent: known.quota.spend(now, Spent::call(tokens)),
             content: None,
             is_late: false,
         }
-    }
-
-    /// The provider said that the share `left` (0 … 1) of a quota is left, and that
-    /// it is full again after `resets_in`. In between it is taken to fill evenly.
-    pub fn allow(&self, now: Instant, left: f64, resets_in: Duration) {
-        self.known.lock().quota = Some(Quota {
-            left: left.clamp(0.0, 1.0),
-            told: now,
-            full: now + resets_in.min(LONGEST),
-        });
     }
 
     /// The time within which the share `q` of recent calls had come as far as
@@ -254,9 +272,25 @@ impl Standing {
         self.known.lock().pace(span).sketch.quantile(now, q)
     }
 
-    /// The same for who waits that long. See [`Sketch::bound`].
+    /// The same for who waits that long, as of a moment ago: calls ask for it one by
+    /// one, and it takes a walk through all buckets. See [`Sketch::bound`].
     pub fn bound(&self, now: Instant, span: Span, q: f64) -> Option<Duration> {
-        self.known.lock().pace(span).sketch.bound(now, q)
+        let mut known = self.known.lock();
+        let pace = known.pace(span);
+        let is_new = |bound: &Bound| {
+            let age = now.saturating_duration_since(bound.at);
+            bound.share.total_cmp(&q).is_eq() && age < MOMENT
+        };
+        if let Some(bound) = pace.bound.filter(is_new) {
+            return bound.found;
+        }
+        let found = pace.sketch.bound(now, q);
+        pace.bound = Some(Bound {
+            at: now,
+            share: q,
+            found,
+        });
+        found
     }
 
     /// What is known now.
@@ -272,7 +306,7 @@ impl Standing {
             in_flight: known.in_flight,
             state: known.health.state(now),
             paused_until: known.pause.until(now),
-            quota: known.quota.map_or(1.0, |quota| quota.left(now)),
+            quota: known.quota.left(now),
             first_content: first_content.value().map(time),
             whole: whole.value().map(time),
             speed: known.speed.value(),
@@ -330,14 +364,25 @@ impl Known {
     }
 }
 
-impl Quota {
-    fn left(&self, now: Instant) -> f64 {
-        if now >= self.full {
-            return 1.0;
-        }
-        let passed = now.saturating_duration_since(self.told).as_secs_f64();
-        let whole = (self.full - self.told).as_secs_f64();
-        self.left + (1.0 - self.left) * passed / whole
+/// A place in the line for what comes into a target's quota. Dropping it gives it
+/// up: the call begins, or never will.
+#[derive(Debug)]
+pub struct Turn {
+    standing: Arc<Standing>,
+    call: Spent,
+    at: Instant,
+}
+
+impl Turn {
+    /// When the call may begin.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.standing.known.lock().quota.take_back(self.call);
     }
 }
 
@@ -350,6 +395,8 @@ pub struct Pending {
     entry: Entry,
     span: Span,
     begun: Instant,
+    /// What all calls had taken of the target's quota, this one included.
+    spent: Spent,
     /// When content first came.
     content: Option<Instant>,
     is_late: bool,
@@ -369,6 +416,14 @@ impl Pending {
             self.is_late = true;
             self.standing.known.lock().calls.add(now, [0, 1]);
         }
+    }
+
+    /// The provider has told, with this call's answer, what is left of a quota.
+    pub fn told(&self, now: Instant, told: Told) {
+        let quota = &mut self.standing.known.lock().quota;
+        quota.told(now, self.begun, self.spent, told);
+        let is_scarce = quota.is_scarce(now);
+        self.standing.is_scarce.store(is_scarce, Ordering::Relaxed);
     }
 
     /// The first content of a stream has come. Of an answer in one piece only the

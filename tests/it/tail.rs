@@ -106,11 +106,16 @@ scenarios! {
     cold_start
     slow_target
     flapping
+    third
     silent
     silent_seldom
     outage
     storm
+    storm_hosted
+    whims
     unsaid
+    tokens
+    used_up
     sticky
     halves
     halves_hosted

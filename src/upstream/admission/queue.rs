@@ -270,7 +270,7 @@ impl<T> Queue<T> {
 
     /// Who is next; `None` if nobody may begin.
     pub fn next(&mut self, now: Instant, limit: &Limit, load: Load) -> Option<Next<T>> {
-        let most = limit.allows(now, load);
+        let most = limit.most(now);
         let priority = self.whose_turn(load.in_flight, most)?;
         let newest_first = priority == Priority::Interactive && self.is_overloaded(now);
         let line = self.line(priority);
@@ -350,16 +350,13 @@ impl<T> Queue<T> {
         limit: &Limit,
         load: Load,
     ) -> Option<Duration> {
-        let current = limit.current(now);
+        let most = limit.current(now).unwrap_or(usize::MAX);
         // A limit that has come down lets nobody in until it is reached.
-        let over = load.in_flight.saturating_sub(current);
-        let paced = limit.paced(now, nth);
-        let each = self.service.each(now, current, ask.expected);
-        match (each, paced) {
-            (None, Duration::ZERO) => None,
-            (None, paced) => Some(paced),
-            (Some(each), paced) => Some(each.saturating_mul((nth + over) as u32).max(paced)),
-        }
+        let over = load.in_flight.saturating_sub(most);
+        let each = self.service.each(now, most, ask.expected);
+        let served = each.map(|each| each.saturating_mul((nth + over) as u32));
+        let held = Some(limit.held(now)).filter(|held| !held.is_zero());
+        served.max(held)
     }
 
     /// Nobody waits any more: how long the next one does has to do with now no

@@ -454,7 +454,7 @@ fn a_hot_session_does_not_fill_its_target() {
         // Nine of ten calls are of one session.
         let key = if call % 10 == 0 { call } else { 1_000_000 };
         let ranking = Policy::Sticky.rank(&session(key), &views, start, &mut rng);
-        pending.push(targets[ranking.targets()[0]].begin(start, Span::FirstContent));
+        pending.push(targets[ranking.targets()[0]].begin(start, Span::FirstContent, 0));
         let most = targets
             .iter()
             .map(|target| target.view(start).in_flight)

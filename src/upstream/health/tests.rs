@@ -90,41 +90,14 @@ fn every_change_happens_when_it_should_and_not_before() {
         (&[Calls(4, ILL), Calls(1, WELL), Calls(4, ILL)], "well"),
         (&[Calls(4, ILL), Calls(9, NOTHING), Calls(1, ILL)], "out"),
         (&[Calls(4, ILL), Pass(3_600_000), Calls(1, ILL)], "out"),
-        // A share: more than half of at least twenty, in ten seconds.
+        // A share: more than a quarter of at least twenty, in ten seconds.
+        (&[Calls(3, ILL), Calls(15, WELL), Calls(2, ILL)], "well"),
+        (&[Calls(3, ILL), Calls(15, WELL), Calls(3, ILL)], "out"),
+        (&[Calls(4, ILL), Calls(11, WELL), Calls(4, ILL)], "well"),
         (
             &[
                 Calls(4, ILL),
-                Calls(9, WELL),
-                Calls(4, ILL),
-                Calls(1, WELL),
-                Calls(2, ILL),
-            ],
-            "well",
-        ),
-        (
-            &[
-                Calls(4, ILL),
-                Calls(9, WELL),
-                Calls(4, ILL),
-                Calls(1, WELL),
-                Calls(3, ILL),
-            ],
-            "out",
-        ),
-        (
-            &[
-                Calls(4, ILL),
-                Calls(7, WELL),
-                Calls(4, ILL),
-                Calls(1, WELL),
-                Calls(3, ILL),
-            ],
-            "well",
-        ),
-        (
-            &[
-                Calls(4, ILL),
-                Calls(9, WELL),
+                Calls(15, WELL),
                 Pass(10_000),
                 Calls(4, ILL),
                 Calls(1, WELL),

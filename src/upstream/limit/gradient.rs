@@ -27,6 +27,10 @@ use usual::Usual;
 /// It is never lower: so few calls are no load.
 pub const LEAST: usize = 4;
 
+/// It is never higher: more than any engine runs, and what is remembered of calls
+/// is bounded.
+const CEILING: usize = 10_000;
+
 /// Where it begins: few enough to learn from the first calls what an engine
 /// without load takes, enough to be at the height of a large one in a second.
 const FIRST: f64 = 16.0;
@@ -58,7 +62,6 @@ const INCURABLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Gradient {
     limit: f64,
-    ceiling: usize,
     usual: Usual,
     /// Calls that wait for their first token; no more than the ceiling.
     pending: Slab<Pending>,
@@ -118,10 +121,9 @@ impl Window {
 
 impl Gradient {
     /// A limit that has seen nothing.
-    pub fn new(ceiling: usize, now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
-            limit: FIRST.min(ceiling as f64),
-            ceiling,
+            limit: FIRST,
             usual: Usual::default(),
             pending: Slab::new(),
             window: Window::new(now, SHORTEST),
@@ -154,7 +156,7 @@ impl Gradient {
             light: self.is_light(load),
             judged: false,
         };
-        let room = self.pending.len() < self.ceiling;
+        let room = self.pending.len() < CEILING;
         room.then(|| self.pending.insert(pending))
     }
 
@@ -164,7 +166,7 @@ impl Gradient {
         match (outcome, pending) {
             (Outcome::Answered, Some(call)) => self.first_token(now, call, load),
             (Outcome::Answered, None) => self.window.others += 1,
-            (Outcome::Overloaded, _) => self.refused(now, mark.since, load),
+            (Outcome::Overloaded { .. }, _) => self.refused(now, mark.since, load),
             (Outcome::Failed | Outcome::Cancelled, _) => {}
         }
         self.tick(now, load);
@@ -280,6 +282,6 @@ impl Gradient {
             false => self.limit,
             true => self.limit.sqrt() * f64::from(self.streak.saturating_sub(2).max(1)),
         };
-        self.limit = (self.limit + step.min(self.limit)).min(self.ceiling as f64);
+        self.limit = (self.limit + step.min(self.limit)).min(CEILING as f64);
     }
 }

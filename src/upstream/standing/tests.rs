@@ -1,6 +1,7 @@
 //! What calls tell a target's standing, end by end.
 
 use super::*;
+use crate::upstream::quota::Unit;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -12,7 +13,7 @@ fn target() -> (Arc<Standing>, Instant) {
 
 /// A call that ends after so many milliseconds, with content after as many.
 fn call(standing: &Arc<Standing>, now: Instant, span: Span, content: Option<u64>, end: (u64, End)) {
-    let mut pending = standing.begin(now, span);
+    let mut pending = standing.begin(now, span, 0);
     if let Some(content) = content {
         pending.first_content(now + ms(content));
     }
@@ -151,7 +152,9 @@ fn each_end_says_what_it_says() {
 fn calls_on_their_way_are_counted_however_they_end() {
     let (standing, now) = target();
     let in_flight = || standing.view(now).in_flight;
-    let mut pending: Vec<Pending> = (0..4).map(|_| standing.begin(now, Span::Whole)).collect();
+    let mut pending: Vec<Pending> = (0..4)
+        .map(|_| standing.begin(now, Span::Whole, 0))
+        .collect();
     assert_eq!(in_flight(), 4);
     for (left, end) in [(3, ANSWERED), (2, End::Failed), (1, End::Cut)] {
         pending.pop().unwrap().end(now, end);
@@ -185,7 +188,7 @@ fn refusals_and_cuts_never_put_a_target_out() {
         call(&standing, now, Span::Whole, None, (1, End::Refused));
         call(&standing, now, Span::Whole, None, (1, LIMITED));
         call(&standing, now, Span::Whole, None, (1, End::Cut));
-        drop(standing.begin(now, Span::Whole));
+        drop(standing.begin(now, Span::Whole, 0));
     }
     assert_eq!(standing.view(now).state, State::Well);
 }
@@ -207,19 +210,19 @@ fn a_target_that_fails_goes_out_is_probed_and_comes_back() {
         "a sick target's times are forgotten"
     );
     assert_eq!(view.failing, 0.0);
-    assert!(standing.try_begin(now, Span::FirstContent).is_none());
+    assert!(standing.try_begin(now, Span::FirstContent, 0).is_none());
 
     let due = view.back(now);
     assert!(due > now && standing.view(due).state == State::Due);
-    let probe = standing.try_begin(due, Span::FirstContent).unwrap();
-    assert!(standing.try_begin(due, Span::FirstContent).is_none());
+    let probe = standing.try_begin(due, Span::FirstContent, 0).unwrap();
+    assert!(standing.try_begin(due, Span::FirstContent, 0).is_none());
     assert!(!standing.view(due).is_usable());
     // A call with nowhere else to go does not take the probe's place with it.
-    drop(standing.begin(due, Span::FirstContent));
-    assert!(standing.try_begin(due, Span::FirstContent).is_none());
+    drop(standing.begin(due, Span::FirstContent, 0));
+    assert!(standing.try_begin(due, Span::FirstContent, 0).is_none());
     // A probe that is dropped frees its place.
     drop(probe);
-    let mut probe = standing.try_begin(due, Span::FirstContent).unwrap();
+    let mut probe = standing.try_begin(due, Span::FirstContent, 0).unwrap();
     // It need not end: that content comes is enough.
     probe.first_content(due + ms(10));
     assert!(matches!(
@@ -228,7 +231,7 @@ fn a_target_that_fails_goes_out_is_probed_and_comes_back() {
     ));
     assert!(
         standing
-            .try_begin(due + ms(10), Span::FirstContent)
+            .try_begin(due + ms(10), Span::FirstContent, 0)
             .is_some()
     );
     probe.end(due + ms(20), ANSWERED);
@@ -239,7 +242,7 @@ fn a_target_that_fails_goes_out_is_probed_and_comes_back() {
 fn a_pause_ends_by_itself_and_is_never_shortened() {
     let (standing, now) = target();
     for pause in [Some(ms(500)), Some(ms(200)), None] {
-        let call = standing.begin(now, Span::FirstContent);
+        let call = standing.begin(now, Span::FirstContent, 0);
         call.end(now, End::Limited { pause });
     }
     for (at, is_paused) in [(0, true), (499, true), (500, false)] {
@@ -255,38 +258,50 @@ fn a_pause_ends_by_itself_and_is_never_shortened() {
 }
 
 #[test]
-fn a_quota_fills_evenly_until_it_is_full() {
-    for (left, resets_in, at, expected) in [
-        (0.0, 60_000, 0, 0.0),
-        (0.0, 60_000, 30_000, 0.5),
-        (0.5, 60_000, 30_000, 0.75),
-        (0.5, 60_000, 60_000, 1.0),
-        (0.5, 60_000, 600_000, 1.0),
-        (0.5, 0, 0, 1.0),
-        (-1.0, 60_000, 0, 0.0),
-        (2.0, 60_000, 0, 1.0),
-        // A year is a day.
-        (0.0, 365 * 86_400_000, 43_200_000, 0.5),
-    ] {
-        let (standing, now) = target();
-        standing.allow(now, left, ms(resets_in));
-        let found = standing.view(now + ms(at)).quota;
-        assert!(
-            (found - expected).abs() < 1e-9,
-            "{left} {resets_in} {at}: {found}"
-        );
-    }
+fn a_quota_is_shared_by_those_that_begin_and_those_that_wait() {
     let (standing, now) = target();
     assert_eq!(standing.view(now).quota, 1.0);
-    standing.allow(now, 0.0, Duration::MAX);
-    assert!(!standing.view(now).is_usable());
+    assert!(standing.turn(now, 100, false).is_none(), "nothing is known");
+    let told = |remaining| Told {
+        limit: 60.0,
+        remaining,
+        resets_in: ms(60_000),
+        unit: Unit::Calls,
+    };
+    let first = standing.begin(now, Span::Whole, 100);
+    first.told(now, told(2.0));
+    assert!(standing.view(now).is_scarce());
+    let others = [0, 1].map(|_| standing.begin(now, Span::Whole, 100));
+    assert!(
+        !standing.view(now).is_usable(),
+        "both that were left are taken"
+    );
+    let turn = standing.turn(now, 100, false).expect("it has to wait");
+    let next = standing.turn(now, 100, false).expect("behind that");
+    assert!(turn.at() > now + ms(1_000) && turn.at() < now + ms(1_100));
+    assert!((next.at() - turn.at()).abs_diff(turn.at() - now) < ms(1));
+    drop((turn, next));
+    // Full, as far as is known.
+    assert!(standing.view(now + ms(60_000)).is_usable());
+    others[1].told(now + ms(10), told(59.0));
+    assert!(standing.turn(now + ms(10), 100, false).is_none());
+    // For a year, and so for a day.
+    let last = standing.begin(now + ms(20), Span::Whole, 0);
+    let year = Told {
+        resets_in: Duration::MAX,
+        ..told(0.0)
+    };
+    last.told(now + ms(30), year);
+    assert!(!standing.view(now + ms(30)).is_usable());
+    assert!(standing.turn(now + ms(30), 0, false).is_none());
+    assert!(standing.view(now + ms(86_400_030)).is_usable());
 }
 
 #[test]
 fn late_calls_are_counted_once_and_told_from_twenty_on() {
     let (standing, now) = target();
     for begun in 1..=40_u32 {
-        let mut pending = standing.begin(now, Span::Whole);
+        let mut pending = standing.begin(now, Span::Whole, 0);
         if begun.is_multiple_of(4) {
             pending.late(now + ms(500));
             pending.late(now + ms(600));
@@ -352,8 +367,8 @@ fn quantiles_are_those_of_the_span() {
 fn a_call_from_before_its_target_went_out_says_nothing_of_it_after() {
     let (standing, now) = target();
     let early = [
-        standing.begin(now, Span::Whole),
-        standing.begin(now, Span::Whole),
+        standing.begin(now, Span::Whole, 0),
+        standing.begin(now, Span::Whole, 0),
     ];
     for _ in 0..5 {
         call(&standing, now, Span::Whole, None, (1, End::Failed));
@@ -370,4 +385,21 @@ fn a_call_from_before_its_target_went_out_says_nothing_of_it_after() {
 #[test]
 fn memory_is_what_is_said() {
     assert!(size_of::<Standing>() <= 1_024, "{}", size_of::<Standing>());
+}
+
+#[test]
+fn what_is_waited_for_is_worked_out_once_in_a_moment() {
+    let (standing, now) = target();
+    let took = |millis| {
+        let end = (millis, End::Answered { tokens: None });
+        call(&standing, now, Span::Whole, None, end);
+    };
+    (0..20).for_each(|_| took(100));
+    let bound = |at| standing.bound(now + ms(at), Span::Whole, 0.5);
+    let before = bound(100);
+    assert_eq!(before, standing.bound(now + ms(100), Span::Whole, 0.9));
+    (0..100).for_each(|_| took(900));
+    assert_eq!(standing.bound(now + ms(105), Span::Whole, 0.9), before);
+    assert!(bound(105) > before, "another share is another question");
+    assert!(standing.bound(now + ms(115), Span::Whole, 0.9) > before);
 }

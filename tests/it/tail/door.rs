@@ -2,7 +2,6 @@
 //! `upstream::admission` drives them, but by a simulation's clock.
 
 use nowait::upstream::admission::queue::{Ask, Next, Queue, Ticket};
-use nowait::upstream::limit::pace::Quota;
 use nowait::upstream::limit::{Class, Limit, Load, Mark, Outcome, Rule};
 use tokio::time::Instant;
 
@@ -54,12 +53,13 @@ impl Door {
     }
 
     pub(crate) fn limit(&self, now: Instant) -> usize {
-        self.limit.current(now)
+        self.limit.most(now)
     }
 
     /// There is no room for calls that need not be made.
     pub(crate) fn is_near(&self, now: Instant) -> bool {
-        self.in_flight * 10 >= self.limit.current(now) * 9
+        let limit = self.limit.current(now);
+        limit.is_some_and(|limit| self.in_flight * 10 >= limit * 9)
     }
 
     fn load(&self) -> Load {
@@ -72,7 +72,7 @@ impl Door {
 
     pub(crate) fn enter(&mut self, now: Instant, ask: &Ask, attempt: usize) -> Entry {
         let load = self.load();
-        let most = self.limit.allows(now, load);
+        let most = self.limit.most(now);
         if self.queue.passes(ask.priority, load, most) {
             return Entry::In(self.permit(now, ask.class));
         }
@@ -107,11 +107,6 @@ impl Door {
         permit.is_heard = true;
         self.answering += 1;
         self.limit.learn(now, permit.mark, outcome, self.load());
-    }
-
-    /// The target tells what is left of its quota.
-    pub(crate) fn quota(&mut self, now: Instant, quota: Quota) {
-        self.limit.quota(now, quota, self.load());
     }
 
     /// A call is over.

@@ -12,7 +12,7 @@ use nowait::gateway::attempt::policy::Fallbacks;
 use nowait::gateway::attempt::race::{Readiness, Rules, Withheld, World};
 use nowait::upstream::balance::{self, Ask, Weighted};
 use nowait::upstream::health::State;
-use nowait::upstream::standing::{Pending, Span, Standing, View};
+use nowait::upstream::standing::{Pending, Span, Standing, Turn, View};
 use tokio::time::Instant;
 
 use super::arrivals::Asked;
@@ -91,11 +91,24 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// A call begins at a target.
-    pub(crate) fn begin(&self, target: usize, now: Instant) -> Pending {
+    /// What a call that would be refused now by what `target` has told waits for.
+    pub(crate) fn turn(
+        &self,
+        target: usize,
+        asked: &Asked,
+        yields: bool,
+        now: Instant,
+    ) -> Option<Turn> {
         let standing = &self.targets[target].standing;
-        let pending = standing.try_begin(now, Span::FirstContent);
-        pending.unwrap_or_else(|| standing.begin(now, Span::FirstContent))
+        let turn = standing.turn(now, tokens(asked), yields);
+        turn.filter(|_| self.policy.paces)
+    }
+
+    /// A call begins at a target.
+    pub(crate) fn begin(&self, target: usize, asked: &Asked, now: Instant) -> Pending {
+        let (standing, tokens) = (&self.targets[target].standing, tokens(asked));
+        let pending = standing.try_begin(now, Span::FirstContent, tokens);
+        pending.unwrap_or_else(|| standing.begin(now, Span::FirstContent, tokens))
     }
 
     fn view(&self, target: usize, now: Instant) -> View {
@@ -112,6 +125,12 @@ impl<'a> Gateway<'a> {
         let quantile = |share| standing.quantile(now, Span::FirstContent, share);
         self.hedging.delay(quantile).ok()
     }
+}
+
+/// What a call takes as far as is known before: its answer counts as much as its
+/// prompt.
+fn tokens(asked: &Asked) -> u32 {
+    (2 * asked.input) as u32
 }
 
 /// What a call's race sees of the gateway.

@@ -38,7 +38,7 @@ pub(crate) struct Tried {
     pub(crate) stream: usize,
     pub(crate) target: usize,
     pub(crate) hedge: bool,
-    /// Whether it got past the limit.
+    /// Whether it got past the limit, and was not left before.
     pub(crate) sent: bool,
     /// Whether its content went to the caller.
     pub(crate) won: bool,
@@ -217,6 +217,11 @@ impl Outcome {
                 attempts().filter(|one| one.refused).count(),
                 attempts().count(),
             ),
+            "turned" => {
+                let all = self.attempts.iter();
+                let all = all.filter(|one| scope.has(one.at, one.stream));
+                Value::share(all.clone().filter(|one| !one.sent).count(), all.count())
+            }
             "warm" => Value::share(
                 calls().filter(|call| call.warm).count(),
                 calls().filter(|call| call.has_session).count(),

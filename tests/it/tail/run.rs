@@ -44,6 +44,8 @@ enum Event {
     Ended { attempt: usize },
     /// The weather has changed.
     Weather,
+    /// An attempt has waited for a quota.
+    Turn { attempt: usize },
     /// Time alone may have made room at a target's door.
     Door { target: usize },
     /// Time to look at limits and delays.
@@ -138,6 +140,7 @@ impl<'a> Run<'a> {
             Event::Late { attempt } => self.late(attempt),
             Event::Ended { attempt } => self.ended(attempt),
             Event::Weather => (0..self.servers.len()).for_each(|target| self.turn(target)),
+            Event::Turn { attempt } => self.turn_comes(attempt),
             Event::Door { target } => {
                 self.doors[target] = None;
                 self.admit(target);

@@ -139,6 +139,8 @@ pub(crate) struct Weather {
     pub(crate) refuses: Option<bool>,
     /// How many calls per span of time are let in.
     pub(crate) quota: Option<(u32, Time)>,
+    /// Whether that counts tokens instead, of prompts and answers.
+    pub(crate) of_tokens: Option<bool>,
     /// Whether answers tell what is left of the quota.
     pub(crate) tells: Option<bool>,
     /// What a refusal says of when to come again.
@@ -196,6 +198,8 @@ pub(crate) struct Policy {
     pub(crate) priorities: bool,
     /// Whether a target is left alone as long as it asked for.
     pub(crate) heeds_pauses: bool,
+    /// Whether calls wait for what answers tell to come in.
+    pub(crate) paces: bool,
     /// Whether targets that fail are left alone for a while.
     pub(crate) ejects: bool,
     /// Whether a loser counts as "took at least this long".
@@ -221,6 +225,7 @@ impl Default for Policy {
             queue: 1_000,
             priorities: true,
             heeds_pauses: true,
+            paces: true,
             ejects: true,
             censors: true,
             sees_brownouts: true,

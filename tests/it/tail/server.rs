@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use nowait::sim::Dice;
+use nowait::upstream::quota::{Told, Unit};
 
 use super::scenario::{Fault, FaultKind, Scenario, Weather};
 
@@ -81,13 +82,25 @@ impl<'a> Server<'a> {
 
     /// What the quota is, what is left of it, and when it is full again, if the
     /// target tells.
-    pub(crate) fn left(&self, at: Duration) -> Option<(u32, u32, Duration)> {
+    pub(crate) fn left(&self, at: Duration) -> Option<Told> {
         let tells = self.sky(at, |weather| weather.tells)?;
-        let (calls, per) = self.sky(at, |weather| weather.quota)?;
-        let each = per.0.as_micros() as u64 / u64::from(calls);
+        let (limit, per) = self.sky(at, |weather| weather.quota)?;
+        let each = per.0.as_micros() as u64 / u64::from(limit);
         let missing = self.missing(at);
-        let left = u64::from(calls).saturating_sub(missing.div_ceil(each));
-        tells.then_some((calls, left as u32, Duration::from_micros(missing)))
+        let left = u64::from(limit).saturating_sub(missing.div_ceil(each));
+        tells.then_some(Told {
+            limit: f64::from(limit),
+            remaining: left as f64,
+            resets_in: Duration::from_micros(missing),
+            unit: match self.counts_tokens(at) {
+                true => Unit::Tokens,
+                false => Unit::Calls,
+            },
+        })
+    }
+
+    fn counts_tokens(&self, at: Duration) -> bool {
+        self.sky(at, |weather| weather.of_tokens).unwrap_or(false)
     }
 
     /// The quota is a bucket that fills evenly: how long until it is full.
@@ -102,7 +115,7 @@ impl<'a> Server<'a> {
         if let Some(fault) = self.fault(at, &mut dice) {
             return self.fails(at, &fault);
         }
-        if let Some(after) = self.over_quota(at) {
+        if let Some(after) = self.over_quota(at, &visit) {
             let refusal = Fault {
                 kind: FaultKind::Status(429),
                 share: 1.0,
@@ -221,10 +234,14 @@ impl<'a> Server<'a> {
 
     /// Counts a call against the quota; the time until there is room, if it is
     /// used up.
-    fn over_quota(&mut self, at: Duration) -> Option<Duration> {
-        let (calls, per) = self.sky(at, |weather| weather.quota)?;
+    fn over_quota(&mut self, at: Duration, visit: &Visit) -> Option<Duration> {
+        let (limit, per) = self.sky(at, |weather| weather.quota)?;
         let whole = per.0.as_micros() as u64;
-        let missing = self.missing(at) + whole / u64::from(calls);
+        let takes = match self.counts_tokens(at) {
+            true => visit.input + visit.output,
+            false => 1,
+        };
+        let missing = self.missing(at) + takes * (whole / u64::from(limit));
         if missing > whole {
             return Some(Duration::from_micros(missing - whole));
         }

@@ -56,7 +56,7 @@ fn serve(
         let took = behaviours[target](second, &mut rng);
         coming.push(Coming {
             at: now + Duration::from_secs_f64(took.unwrap_or_else(|after| after)),
-            pending: targets[target].begin(now, Span::FirstContent),
+            pending: targets[target].begin(now, Span::FirstContent, 0),
             is_failure: took.is_err(),
         });
     }

@@ -6,9 +6,9 @@ use nowait::dialect::sharing::Effect;
 use nowait::gateway::attempt::failure::{Failure, FailureKind};
 use nowait::gateway::attempt::race::Why;
 use nowait::upstream::admission::queue::{Ask, Priority, Ticket};
-use nowait::upstream::limit::pace::Quota;
 use nowait::upstream::limit::{self, Class};
-use nowait::upstream::standing::{End, Pending};
+use nowait::upstream::quota::Told;
+use nowait::upstream::standing::{End, Pending, Turn};
 
 use super::super::door::{Entry, Permit};
 use super::super::outcome::Tried;
@@ -23,14 +23,18 @@ pub(super) struct Attempt {
     number: usize,
     target: usize,
     phase: Phase,
+    /// What it waits for, if for a quota.
+    turn: Option<Turn>,
     pub(super) pending: Option<Pending>,
     permit: Option<Permit>,
+    /// What its answer tells is left of a quota.
+    left: Option<Told>,
 }
 
 /// How far an attempt is.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// It was just decided.
+    /// It was just decided, or waits for the target's quota.
     Begun,
     /// In the line before the target's limit.
     Queued(Ticket),
@@ -78,10 +82,43 @@ impl Run<'_> {
             number,
             target,
             phase: Phase::Begun,
+            turn: None,
             pending: None,
             permit: None,
+            left: None,
         });
-        let is_batch = self.streams[this.stream].callers.batch && self.gateway.policy.priorities;
+        let yields = self.is_batch(call);
+        let this = &self.calls[call];
+        let turn = self.gateway.turn(target, &this.asked, yields, now);
+        match turn.filter(|turn| why != Why::Hedge && turn.at() < this.deadline) {
+            Some(turn) => {
+                self.agenda.enter(turn.at(), Event::Turn { attempt });
+                self.attempts[attempt].turn = Some(turn);
+            }
+            None => self.knock(attempt),
+        }
+    }
+
+    fn is_batch(&self, call: usize) -> bool {
+        let callers = self.streams[self.calls[call].stream].callers;
+        callers.batch && self.gateway.policy.priorities
+    }
+
+    /// An attempt has waited for the target's quota, if it still does.
+    pub(super) fn turn_comes(&mut self, attempt: usize) {
+        if self.attempts[attempt].turn.take().is_some() {
+            self.knock(attempt);
+            // When it is late depends on when it was sent.
+            self.step(self.attempts[attempt].call);
+        }
+    }
+
+    /// An attempt comes to the target's door.
+    fn knock(&mut self, attempt: usize) {
+        let now = self.now();
+        let Attempt { call, target, .. } = self.attempts[attempt];
+        let is_batch = self.is_batch(call);
+        let this = &self.calls[call];
         let ask = Ask {
             priority: if is_batch {
                 Priority::Batch
@@ -177,8 +214,10 @@ impl Run<'_> {
         }
         self.outcome.attempts[attempt].sent = true;
         self.attempts[attempt].phase = Phase::InLine;
-        self.attempts[attempt].pending = Some(self.gateway.begin(target, now));
+        let pending = self.gateway.begin(target, &this.asked, now);
+        self.attempts[attempt].pending = Some(pending);
         let fate = self.servers[target].arrive(at, visit);
+        self.attempts[attempt].left = self.servers[target].left(at);
         self.meet(attempt, fate);
     }
 
@@ -227,13 +266,13 @@ impl Run<'_> {
     fn answered(&mut self, attempt: usize, rest: Duration, warm: bool) {
         let (now, at) = (self.now(), self.at());
         let this = &mut self.attempts[attempt];
-        let (call, number, target) = (this.call, this.number, this.target);
+        let (call, number) = (this.call, this.number);
         if let Some(pending) = &mut this.pending {
             pending.first_content(now);
         }
         this.phase = Phase::Streaming;
         self.report(attempt, limit::Outcome::Answered);
-        self.tell(target, at);
+        self.tell(attempt);
         self.agenda.enter(now + rest, Event::Ended { attempt });
         if let Some(loser) = self.calls[call].race.won(number, now) {
             let loser = self.calls[call].attempts[loser.attempt];
@@ -246,26 +285,13 @@ impl Run<'_> {
         self.calls[call].is_over = true;
     }
 
-    /// A target tells what is left of its quota, if it does.
-    fn tell(&mut self, target: usize, at: Duration) {
-        let now = self.now();
-        let told = self.servers[target].left(at);
-        let told = told.filter(|_| self.gateway.policy.heeds_pauses);
-        let Some((limit, remaining, resets_in)) = told else {
-            return;
-        };
-        let (limit, remaining) = (f64::from(limit), f64::from(remaining));
-        let known = &mut self.gateway.targets[target];
-        known.standing.allow(now, remaining / limit, resets_in);
-        if let Some(door) = &mut known.door {
-            door.quota(
-                now,
-                Quota {
-                    limit,
-                    remaining,
-                    resets_in,
-                },
-            );
+    /// An answer tells what is left of the target's quota, if it does.
+    fn tell(&self, attempt: usize) {
+        let this = &self.attempts[attempt];
+        if let (Some(pending), Some(left)) = (&this.pending, this.left)
+            && self.gateway.policy.heeds_pauses
+        {
+            pending.told(self.now(), left);
         }
     }
 
@@ -280,19 +306,21 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, attempt: usize, kind: FailureKind, retry_after: Option<Duration>) {
-        let (now, at) = (self.now(), self.at());
+        let now = self.now();
         self.report(
             attempt,
             match (kind, retry_after) {
-                (FailureKind::Status(429 | 529), _) | (FailureKind::Status(503), Some(_)) => {
-                    limit::Outcome::Overloaded
+                (FailureKind::Status(429 | 529), again)
+                | (FailureKind::Status(503), again @ Some(_)) => {
+                    limit::Outcome::Overloaded { again }
                 }
                 _ => limit::Outcome::Failed,
             },
         );
+        self.tell(attempt);
         self.vacate(attempt);
         let this = &mut self.attempts[attempt];
-        let (call, number, target) = (this.call, this.number, this.target);
+        let (call, number) = (this.call, this.number);
         let heeded = self.gateway.policy.heeds_pauses;
         let pause = retry_after.filter(|_| heeded);
         let end = match kind {
@@ -304,7 +332,6 @@ impl Run<'_> {
         if let Some(pending) = this.pending.take() {
             pending.end(now, end);
         }
-        self.tell(target, at);
         let failure = Failure::new(kind).pause(pause);
         let race = &mut self.calls[call].race;
         race.failed(
@@ -362,6 +389,7 @@ impl Run<'_> {
         let door = self.gateway.targets[target].door.as_mut();
         let (phase, permit) = (this.phase, this.permit.take());
         this.phase = Phase::Over;
+        this.turn = None;
         match (door, phase, permit) {
             (Some(door), Phase::Queued(ticket), _) => door.leave(now, ticket),
             (Some(door), _, Some(permit)) => door.give_back(now, permit),
