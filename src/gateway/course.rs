@@ -36,7 +36,7 @@ use crate::provider::quota::{self, Quota};
 use crate::upstream::admission::{self, Permit, Priority, Turned};
 use crate::upstream::balance::{Ask, Policy, Ranking};
 use crate::upstream::health::State;
-use crate::upstream::limit::{Class, Outcome};
+use crate::upstream::limit::{Class, Outcome, Rule};
 use crate::upstream::quota::{Told as Left, Unit};
 use crate::upstream::standing::{End, Pending, Span, Turn, View};
 
@@ -269,9 +269,19 @@ impl Course {
         }
         let views: Vec<View> = all
             .iter()
-            .map(|candidate| candidate.target.standing.view(now))
+            .map(|candidate| view(&candidate.target, now))
             .collect();
         Places::Ranked(self.candidates.policy.rank(&self.ask, &views, now, rng))
+    }
+}
+
+/// How a target stands, with what its key's limit says: where that was found out from
+/// refusals, another target is asked before anybody waits for it.
+fn view(target: &Target, now: Instant) -> View {
+    let traffic = &target.callee.traffic;
+    View {
+        is_full: traffic.rule() == Rule::Aimd && traffic.admission.is_full(now),
+        ..target.standing.view(now)
     }
 }
 
@@ -570,7 +580,7 @@ impl World for Field<'_> {
     }
 
     fn readiness(&mut self, place: usize, now: Instant) -> Readiness {
-        let view = self.target(place).standing.view(now);
+        let view = view(self.target(place), now);
         match view.state {
             State::Out(_) | State::Probing => Readiness::Ejected,
             _ if view.is_usable() => Readiness::Ready,

@@ -114,6 +114,16 @@ impl Admission {
         }
     }
 
+    /// A call that came now would have to wait.
+    pub fn is_full(&self, now: Instant) -> bool {
+        let seen = self.gate.see();
+        if !seen.is_attended() {
+            return seen.in_flight() >= seen.limit();
+        }
+        let inside = self.inside.lock();
+        !inside.queue.is_empty() || seen.in_flight() >= inside.limit.most(now)
+    }
+
     /// Nine tenths of the limit are in use, or somebody waits: no time for
     /// calls that need not be made.
     pub fn is_near(&self) -> bool {

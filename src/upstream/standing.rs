@@ -120,6 +120,9 @@ pub struct View {
     pub state: State,
     /// When it may be asked again after a 429, if that is to come.
     pub paused_until: Option<Instant>,
+    /// Its provider takes no more calls at once, as far as its refusals have shown.
+    /// Its standing does not know that: who does says so.
+    pub is_full: bool,
     /// What is left of its scarcest quota, 0 … 1; 1 if nothing is known.
     pub quota: f64,
     /// The typical time to the first content of a stream.
@@ -145,6 +148,7 @@ impl View {
             in_flight: 0,
             state: State::Well,
             paused_until: None,
+            is_full: false,
             quota: 1.0,
             first_content: None,
             whole: None,
@@ -161,10 +165,10 @@ impl View {
         self.state.is_usable() && !self.is_told_to_wait()
     }
 
-    /// Whether its provider would refuse a call now: it said so (429), or its quota
-    /// is used up.
+    /// Whether its provider would refuse a call now: it said so (429), its quota is
+    /// used up, or it has all the calls it takes.
     pub fn is_told_to_wait(&self) -> bool {
-        self.paused_until.is_some() || self.quota < USED_UP
+        self.paused_until.is_some() || self.is_full || self.quota < USED_UP
     }
 
     /// Whether so little is left of its quota that it should be spared.
@@ -306,6 +310,7 @@ impl Standing {
             in_flight: known.in_flight,
             state: known.health.state(now),
             paused_until: known.pause.until(now),
+            is_full: false,
             quota: known.quota.left(now),
             first_content: first_content.value().map(time),
             whole: whole.value().map(time),

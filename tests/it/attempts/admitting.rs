@@ -424,3 +424,33 @@ fn another_key_is_asked_before_anybody_waits() {
     }
     assert_eq!((a.seen().len(), b.seen().len()), (1, 1));
 }
+
+/// Nor at a provider that refuses more than it takes, as far as that was found out.
+#[test]
+fn another_target_is_asked_before_anybody_waits_for_a_limit_that_was_found_out() {
+    let again = [("retry-after-ms", "1")];
+    let a = Upstream::new((0..6).map(|_| refuses(429, &again)));
+    let b = Upstream::new([good(Door::Chat, false)]);
+    let gateway = gateway(Door::Chat, &[&a, &b], "", "");
+    let only = |more| {
+        let body = Door::Chat.body(false).replace("up/m", "a/m");
+        post(Door::Chat.path(), more, body)
+    };
+    for _ in 0..6 {
+        let refused = gateway.call(only(&[("x-nowait-retries", "0")]));
+        assert_eq!(refused.status, 429, "{}", refused.text());
+    }
+    assert_eq!(status(&gateway, 0)["limit"]["calls"], 1);
+    let go = Signal::default();
+    a.add(vec![
+        Step::Wait(go.clone()),
+        Step::Send(Door::Chat.answer()),
+    ]);
+    let mut held = begin(&gateway, only(&[]));
+    a.wait_for(7);
+    let reply = gateway.call(call(Door::Chat, false, &[]));
+    assert_good(Door::Chat, false, &reply, "1");
+    assert_eq!(gateway.line_of(&reply)["provider"], "b");
+    go.raise();
+    assert_eq!(held.reply().status, 200);
+}

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 /// See the module.
 pub(crate) struct Door {
     limit: Limit,
+    is_hosted: bool,
     queue: Queue<usize>,
     in_flight: usize,
     answering: usize,
@@ -41,6 +42,7 @@ impl Door {
         };
         Some(Self {
             limit: Limit::new(rule, now),
+            is_hosted: rule == Rule::Aimd,
             queue: Queue::new(queue),
             in_flight: 0,
             answering: 0,
@@ -60,6 +62,11 @@ impl Door {
     pub(crate) fn is_near(&self, now: Instant) -> bool {
         let limit = self.limit.current(now);
         limit.is_some_and(|limit| self.in_flight * 10 >= limit * 9)
+    }
+
+    /// A call that came now would have to wait, for what refusals have shown.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.is_hosted && (!self.queue.is_empty() || self.in_flight >= self.limit.most(now))
     }
 
     fn load(&self) -> Load {

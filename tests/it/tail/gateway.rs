@@ -112,7 +112,9 @@ impl<'a> Gateway<'a> {
     }
 
     fn view(&self, target: usize, now: Instant) -> View {
-        let mut view = self.targets[target].standing.view(now);
+        let Target { standing, door, .. } = &self.targets[target];
+        let mut view = standing.view(now);
+        view.is_full = door.as_ref().is_some_and(|door| door.is_full(now));
         if !self.policy.ejects {
             view.state = State::Well;
         }
