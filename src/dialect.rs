@@ -56,7 +56,7 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic's Messages API.
     Anthropic,
-    /// Google's Gemini API. Nothing is forwarded to it yet.
+    /// Google's Gemini API. Callers don't speak it: calls are translated.
     Gemini,
     /// The built-in simulated provider: OpenAI's and Anthropic's at once.
     Sim,

@@ -4,6 +4,7 @@
 
 mod answers;
 mod failures;
+mod gemini;
 mod recorded;
 mod several;
 
