@@ -19,6 +19,8 @@ mod crossing;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod estimating;

@@ -174,7 +174,8 @@ impl Decoder {
         }
         if let Some(word) = candidate.text("finishReason") {
             let finish = match Finish::from_word(&word) {
-                Finish::Stop if choice.calls > 0 => Finish::ToolCalls,
+                // Google says `STOP`; servers in its place have words of their own.
+                Finish::Stop | Finish::Other if choice.calls > 0 => Finish::ToolCalls,
                 finish => finish,
             };
             let message = candidate.get("finishMessage").and_then(Text::of_json);

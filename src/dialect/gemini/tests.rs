@@ -309,6 +309,17 @@ fn whatever_ends_an_answer_has_a_word() {
 }
 
 #[test]
+fn an_answer_that_calls_ends_for_the_call_whatever_its_word() {
+    for word in ["STOP", "FUNCTION_CALL"] {
+        let call = json!({"functionCall": {"name": "f", "args": {}}});
+        let candidate = json!({"content": {"parts": [call]}, "finishReason": word});
+        let body = json!({"candidates": [candidate]}).to_string();
+        let answer = Gemini.decode_answer(&body, &Exchange::default()).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(Finish::ToolCalls), "{word}");
+    }
+}
+
+#[test]
 fn what_is_no_answer_is_a_failure() {
     for body in [
         "",

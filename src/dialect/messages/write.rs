@@ -27,6 +27,12 @@ pub(super) fn answer(answer: &Answer<'_>, exchange: &Exchange, losses: &mut Loss
         if !block(&mut content, &part.content) {
             losses.dropped(format_args!("response.content[{index}]"));
         }
+        if let Content::Text {
+            logprobs: Some(_), ..
+        } = part.content
+        {
+            losses.dropped("response.logprobs");
+        }
     }
     content.end();
     let finish = match choice.finish {
