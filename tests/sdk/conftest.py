@@ -168,18 +168,45 @@ def api():
 
 
 @pytest.fixture(scope="session")
-def node():
-    """Runs a script of `node/` and returns what it printed as JSON."""
+def node_home():
+    """Where Node's packages are, and the scripts of `node/` beside them."""
     home = ENV / "node"
     for script in (pathlib.Path(__file__).parent / "node").glob("*.mjs"):
         shutil.copy(script, home)
-    program = pathlib.Path(sys.executable).parent / "node"
+    return home
+
+
+NODE = pathlib.Path(sys.executable).parent / "node"
+
+
+@pytest.fixture(scope="session")
+def node(node_home):
+    """Runs a script of `node/` and returns what it printed as JSON."""
 
     def run(script, *arguments):
         done = subprocess.run(
-            [program, script, *arguments], cwd=home, capture_output=True, text=True, timeout=90
+            [NODE, script, *arguments], cwd=node_home, capture_output=True, text=True, timeout=90
         )
         assert done.returncode == 0, f"{script} failed:\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def node_server(node_home):
+    """Starts a script of `node/` that serves until its input ends; returns the address it prints."""
+    running = []
+
+    def begin(script, *arguments):
+        process = subprocess.Popen(
+            [NODE, script, *arguments], cwd=node_home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://"), f"{script} did not start: {address}"
+        return address
+
+    yield begin
+    for process in running:
+        process.communicate(timeout=20)
