@@ -67,7 +67,7 @@ pub(super) struct Families {
 impl Families {
     pub(super) fn declare(declare: &mut Declare<'_>) -> Self {
         Self {
-            retries: declare.one("nowait_retries", "Calls sent again to this provider, by what had failed before, reason: connect, reset, first_token, broken, protocol, status, context_length, content_policy, exhausted, busy; silent (beside an unstreamed call that says nothing)"),
+            retries: declare.one("nowait_retries", "Calls sent again to this provider, by what had failed before, reason: connect, reset, first_token, broken, protocol, status, context_length, content_policy, exhausted, busy, unsaid (the call has no words in its format); silent (beside an unstreamed call that says nothing)"),
             fallbacks: declare.one("nowait_fallbacks", "Calls sent to this provider after another target had failed, by what had failed, reason: as of nowait_retries"),
             withheld: declare.one("nowait_retries_withheld", "Failed calls that were not sent again, by reason: budget (spent), deadline (the pause before it would end after the call's deadline, or be over a minute)"),
             hedges: declare.one("nowait_hedges", "Second attempts begun at this provider while a first was still without content, by outcome: won, lost, failed, left"),
