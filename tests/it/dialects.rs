@@ -34,10 +34,13 @@ use calls::{CALLS, Call};
 /// The formats that callers have.
 const CLIENTS: [Wire; 3] = [Wire::Chat, Wire::Responses, Wire::Messages];
 
+/// The formats that providers have: completions are a caller's alone.
+const PROVIDERS: [Wire; 4] = [Wire::Chat, Wire::Messages, Wire::Responses, Wire::Gemini];
+
 /// Every pair that is translated: a client's format, and a provider's.
 fn pairs() -> Vec<(Wire, Wire)> {
     let of = |client| {
-        Wire::ALL
+        PROVIDERS
             .into_iter()
             .map(move |provider| (client, provider))
     };
@@ -452,6 +455,7 @@ fn streamed_form(provider: Wire, body: &str) -> Vec<u8> {
         Wire::Chat => Format::Chat,
         Wire::Messages => Format::Messages,
         Wire::Responses => Format::Responses,
+        Wire::Completions => Format::Completions,
         // A chunk of Gemini's looks like an answer.
         Wire::Gemini => {
             let one_line: Value = serde_json::from_str(body).expect("JSON");
@@ -569,7 +573,7 @@ impl Failed {
         match provider {
             Wire::Messages => self.anthropic,
             Wire::Gemini => self.gemini,
-            Wire::Chat | Wire::Responses => self.openai,
+            Wire::Chat | Wire::Responses | Wire::Completions => self.openai,
         }
     }
 }
@@ -581,7 +585,7 @@ impl Call {
             Wire::Chat => merged(calls::CHAT, self.chat),
             Wire::Responses => merged(calls::RESPONSES, self.responses),
             Wire::Messages => merged(calls::MESSAGES, self.messages),
-            Wire::Gemini => None,
+            Wire::Gemini | Wire::Completions => None,
         }
     }
 }
@@ -594,6 +598,7 @@ impl Said {
             Wire::Responses => merged(answers::RESPONSES, self.responses),
             Wire::Messages => merged(answers::MESSAGES, self.messages),
             Wire::Gemini => merged(answers::GEMINI, self.gemini),
+            Wire::Completions => None,
         }
     }
 }
