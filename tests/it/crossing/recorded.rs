@@ -92,8 +92,9 @@ fn cases_of(name: &str, record: &Value) -> Vec<Case> {
     let Some(provider) = wire_of(record, format_of(record)) else {
         return Vec::new();
     };
-    // Nobody is asked in Responses for a caller of another format.
-    if provider == Wire::Responses || (status != 200 && status < 400) {
+    // Nobody is asked in these for a caller of another format.
+    let is_asked = !matches!(provider, Wire::Responses | Wire::Completions);
+    if !is_asked || (status != 200 && status < 400) {
         return Vec::new();
     }
     let stream = response["sse"].as_str().map(str::to_owned);
