@@ -32,6 +32,8 @@ pub enum Quirk {
     ReasoningBack,
     /// It has chat completions, and none of the legacy ones.
     NoCompletions,
+    /// It has chat completions, and no Responses.
+    NoResponses,
 }
 
 /// All that is particular about a server.
@@ -54,6 +56,8 @@ pub struct Quirks {
     pub wants_reasoning_back: bool,
     /// As [`Quirk::NoCompletions`].
     pub lacks_completions: bool,
+    /// As [`Quirk::NoResponses`].
+    pub lacks_responses: bool,
 }
 
 impl Quirks {
@@ -70,6 +74,7 @@ impl Quirks {
                 Quirk::CacheControl => all.takes_cache_control = true,
                 Quirk::ReasoningBack => all.wants_reasoning_back = true,
                 Quirk::NoCompletions => all.lacks_completions = true,
+                Quirk::NoResponses => all.lacks_responses = true,
             }
         }
         all
@@ -86,6 +91,7 @@ impl Quirks {
             takes_cache_control,
             wants_reasoning_back,
             lacks_completions,
+            lacks_responses,
         } = self;
         let usual = Self::default();
         let all = [
@@ -97,6 +103,7 @@ impl Quirks {
             takes_cache_control.then_some(Quirk::CacheControl),
             wants_reasoning_back.then_some(Quirk::ReasoningBack),
             lacks_completions.then_some(Quirk::NoCompletions),
+            lacks_responses.then_some(Quirk::NoResponses),
         ];
         all.into_iter().flatten().collect()
     }
@@ -138,6 +145,7 @@ impl fmt::Display for Quirk {
                 f.write_str("wants its `reasoning_content` back in later turns")
             }
             Self::NoCompletions => f.write_str("has no `/completions`: such calls become chat"),
+            Self::NoResponses => f.write_str("has no `/responses`: such calls become chat"),
         }
     }
 }
@@ -281,6 +289,7 @@ mod tests {
             Quirk::CacheControl,
             Quirk::ReasoningBack,
             Quirk::NoCompletions,
+            Quirk::NoResponses,
         ];
         assert_eq!(Quirks::of(all).each(), all);
         assert_eq!(Quirks::of([]), Quirks::default());

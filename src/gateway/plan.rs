@@ -178,7 +178,12 @@ impl Callee {
     /// How a call in `format` is made of it, if it can be.
     pub fn way(&self, format: Format) -> Option<Way> {
         let dialect = self.provider.dialect;
-        let lacks = format == Format::Completions && self.provider.quirks.lacks_completions;
+        let quirks = &self.provider.quirks;
+        let lacks = match format {
+            Format::Completions => quirks.lacks_completions,
+            Format::Responses => quirks.lacks_responses,
+            Format::Chat | Format::Embeddings | Format::Messages | Format::CountTokens => false,
+        };
         if dialect.speaks(format) && !lacks {
             return Some(Way::AsItIs);
         }

@@ -152,6 +152,39 @@ fn words_that_a_provider_refuses_become_those_it_has() {
 }
 
 #[test]
+fn responses_reach_providers_that_only_talk() {
+    let talked = Door::Chat.answer();
+    let responded = json_answer(200, r#"{"id":"resp_1","object":"response","output":[]}"#);
+    let rows = [
+        ("mistral", "", &talked, "/v1/chat/completions"),
+        (
+            "mine",
+            "quirks.responses = false",
+            &talked,
+            "/v1/chat/completions",
+        ),
+        (
+            "mistral",
+            "quirks.responses = true",
+            &responded,
+            "/v1/responses",
+        ),
+        ("mine", "", &responded, "/v1/responses"),
+    ];
+    for (provider, more, answer, path) in rows {
+        let upstream = Upstream::always(answer.clone());
+        let base = format!("http://{}/v1", upstream.address);
+        let gateway = Gateway::new(&config(provider, &base, more));
+        let body = format!(r#"{{"model":"{provider}/m","input":"go on"}}"#);
+        let reply = gateway.post("/v1/responses", &body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["object"], "response", "{provider} {more}");
+        let seen = upstream.one();
+        assert_eq!(seen.head.first, format!("POST {path} HTTP/1.1"), "{more}");
+    }
+}
+
+#[test]
 fn legacy_completions_reach_providers_that_only_talk() {
     let body = r#"{"model":"NAME/m","prompt":"go on","max_tokens":9,"logprobs":2}"#;
     let rows = [

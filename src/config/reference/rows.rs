@@ -120,6 +120,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("\"reasoning_effort\""),
     row("providers.*.quirks.completions", Form::Flag, "whether it has `/completions`; calls of it are translated to chat where it has not")
         .sample("true"),
+    row("providers.*.quirks.responses", Form::Flag, "whether it has `/responses`; calls of it are translated to chat where it has not")
+        .sample("true"),
     row("providers.*.quirks.cache_control", Form::Flag, "whether its chat calls take `cache_control`")
         .sample("false"),
     row("providers.*.quirks.reasoning_back", Form::Flag, "whether it wants its `reasoning_content` back in later turns")

@@ -89,10 +89,16 @@ pub const PRESETS: &[Preset] = &[
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         also: &[(Dialect::Gemini, "https://generativelanguage.googleapis.com")],
         key_variable: "GEMINI_API_KEY",
-        quirks: &[(
-            Quirk::NoCompletions,
-            "ai.google.dev/gemini-api/docs/openai lists none",
-        )],
+        quirks: &[
+            (
+                Quirk::NoCompletions,
+                "ai.google.dev/gemini-api/docs/openai lists none",
+            ),
+            (
+                Quirk::NoResponses,
+                "ai.google.dev/gemini-api/docs/openai lists none",
+            ),
+        ],
         embeddings: EmbeddingLimits {
             inputs: 100,
             tokens: 20_000,
@@ -129,6 +135,7 @@ pub const PRESETS: &[Preset] = &[
                 Quirk::NoCompletions,
                 "docs.mistral.ai/api lists fill-in-the-middle alone",
             ),
+            (Quirk::NoResponses, "docs.mistral.ai/api lists none"),
             (
                 Quirk::Refuses(Refused::of(&["max_completion_tokens"])),
                 "github.com/editor-code-assistant/eca/issues/231: 422 `extra_forbidden`",

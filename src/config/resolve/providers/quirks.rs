@@ -38,6 +38,9 @@ pub(super) fn over(section: &Section<'_>, usual: Quirks) -> Quirks {
         lacks_completions: section
             .get("completions", read::flag)
             .map_or(usual.lacks_completions, |has| !has),
+        lacks_responses: section
+            .get("responses", read::flag)
+            .map_or(usual.lacks_responses, |has| !has),
         ..usual
     }
 }
