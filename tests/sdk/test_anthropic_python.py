@@ -101,7 +101,6 @@ def test_asynchronous_calls_run_side_by_side(place):
     ("model", "error", "kind", "said"),
     [
         ("nobody/x", anthropic.NotFoundError, "not_found_error", "nobody"),
-        ("gpt-4o", anthropic.BadRequestError, "invalid_request_error", "/v1/chat/completions"),
     ],
 )
 def test_mistakes_are_the_errors_that_the_sdk_knows(gateway, model, error, kind, said):

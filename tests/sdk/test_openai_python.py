@@ -150,8 +150,8 @@ def test_asynchronous_calls_run_side_by_side(place):
         ({"model": "nobody/x", "messages": MESSAGES}, openai.NotFoundError, 404, "model_not_found", "nobody"),
         ({"model": "gtp-4o", "messages": MESSAGES}, openai.NotFoundError, 404, "model_not_found", "gpt-4o"),
         (
-            {"model": "claude-3-5-haiku-20241022", "messages": MESSAGES},
-            openai.BadRequestError, 400, "invalid_request", "/v1/messages",
+            {"model": "claude-3-5-haiku-20241022", "messages": MESSAGES, "n": 2},
+            openai.BadRequestError, 400, "invalid_request", "n",
         ),
     ],
 )
