@@ -100,7 +100,10 @@ fn no_answer_is_bad_enough() {
             upstream.forget();
         }
     }
-    assert_eq!(gateway.metric("nowait_requests_in_flight"), 0.0);
+    // The books are closed when the answer has gone out, which its reader sees first.
+    eventually("every request has ended", || {
+        (gateway.metric("nowait_requests_in_flight") == 0.0).then_some(())
+    });
     assert_eq!(
         gateway.metric("nowait_errors_total{code=\"internal_error\"}"),
         0.0
