@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::plan::{Callee, Plan};
+use super::traffic::UNLIMITED;
 use crate::config::{Balance, Hedge};
 use crate::upstream::health::State;
 use crate::upstream::limit::Rule;
@@ -62,11 +63,12 @@ fn key(callee: &Callee, now: Instant) -> Value {
         "key": callee.key,
         "limit": {
             "rule": match traffic.rule() {
+                Rule::Fixed(UNLIMITED) => "none",
                 Rule::Fixed(_) => "fixed",
                 Rule::Aimd => "aimd",
                 Rule::Gradient => "gradient",
             },
-            "calls": limit.limit,
+            "calls": limit.limit.filter(|calls| *calls < UNLIMITED),
             "in_flight": limit.in_flight,
             "waiting": { "interactive": limit.interactive, "batch": limit.batch },
         },
