@@ -140,7 +140,7 @@ impl Redis {
         };
         let told = told.unwrap_or(Err(Miss::Timeout));
         let answered = !matches!(told, Err(Miss::Timeout | Miss::Error));
-        self.state.looked_up(Instant::now(), answered);
+        self.state.looked_up(Instant::now(), now, answered);
         Ok(Answer {
             found: told?,
             is_first,

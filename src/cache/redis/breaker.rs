@@ -3,6 +3,10 @@
 //! A pure state machine over times that are handed in. It opens after a run of
 //! failures, lets one look-up through when its pause is over, and pauses twice
 //! as long each time that one fails.
+//!
+//! One hiccup, of Redis or of a core that has too much to do, makes all look-ups
+//! late that are under way. So they count as one: only what was asked after the
+//! last failure was known tells anything new.
 
 use std::time::Duration;
 
@@ -21,8 +25,12 @@ pub(super) struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Everything goes through; so many failed since the last success.
-    Closed { failures: u32 },
+    /// Everything goes through; so many failed since the last success, each asked
+    /// after the one before was known, the last of them at `known`.
+    Closed {
+        failures: u32,
+        known: Option<Instant>,
+    },
     /// Nothing does.
     Open { until: Instant, pause: Duration },
     /// One look-up is on its way. It may never report (its caller can leave),
@@ -32,7 +40,10 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Closed { failures: 0 }
+        Self::Closed {
+            failures: 0,
+            known: None,
+        }
     }
 }
 
@@ -61,17 +72,26 @@ impl Breaker {
         }
     }
 
-    /// A look-up that went out answered in time, or didn't. Says what that
-    /// changed for the first time.
-    pub(super) fn report(&mut self, now: Instant, answered: bool) -> Option<Change> {
+    /// A look-up that went out at `asked` was answered in time, or wasn't. Says
+    /// what that changed for the first time.
+    pub(super) fn report(
+        &mut self,
+        now: Instant,
+        asked: Instant,
+        answered: bool,
+    ) -> Option<Change> {
         match (self.state, answered) {
             (State::Closed { .. }, true) => {
                 self.state = State::default();
                 None
             }
-            (State::Closed { failures }, false) if failures + 1 < FAILURES => {
+            (State::Closed { known, .. }, false) if known.is_some_and(|known| asked < known) => {
+                None
+            }
+            (State::Closed { failures, .. }, false) if failures + 1 < FAILURES => {
                 self.state = State::Closed {
                     failures: failures + 1,
+                    known: Some(now),
                 };
                 None
             }
@@ -124,7 +144,11 @@ mod tests {
                     assert_eq!(admitted, expected, "{name}: step {at}: {breaker:?}");
                 }
                 Report(second, answered, expected) => {
-                    let changed = breaker.report(start + Duration::from_secs(second), answered);
+                    let changed = breaker.report(
+                        start + Duration::from_secs(second),
+                        start + Duration::from_secs(second),
+                        answered,
+                    );
                     assert_eq!(changed, expected, "{name}: step {at}: {breaker:?}");
                 }
             }
@@ -191,11 +215,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_late_together_counts_once() {
+        let mut breaker = Breaker::default();
+        let start = Instant::now();
+        let late = Duration::from_millis(5);
+        for hiccup in 0..FAILURES {
+            let asked = start + late * hiccup;
+            let changes: Vec<_> = (0..64)
+                .map(|_| breaker.report(asked + late, asked, false))
+                .collect();
+            let opens = hiccup + 1 == FAILURES;
+            assert_eq!(changes.contains(&OPENED), opens, "hiccup {hiccup}");
+        }
+    }
+
+    #[test]
     fn its_pause_has_an_end() {
         let mut breaker = Breaker::default();
         let mut now = Instant::now();
         for _ in 0..FAILURES {
-            breaker.report(now, false);
+            breaker.report(now, now, false);
         }
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -204,7 +243,7 @@ mod tests {
                 now += Duration::from_secs(1);
             }
             pauses.push((now - from).as_secs());
-            breaker.report(now, false);
+            breaker.report(now, now, false);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
     }

@@ -81,8 +81,9 @@ impl State {
         self.breaker.lock().admits(now).then_some(link)
     }
 
-    pub(super) fn looked_up(&self, now: Instant, answered: bool) {
-        let change = self.breaker.lock().report(now, answered);
+    /// A look-up of `asked` has come to its end.
+    pub(super) fn looked_up(&self, now: Instant, asked: Instant, answered: bool) {
+        let change = self.breaker.lock().report(now, asked, answered);
         let redis = &*self.shown;
         match change {
             Some(Change::Opened(pause)) => {
