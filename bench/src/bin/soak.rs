@@ -84,7 +84,7 @@ async fn soak(options: &Options) -> Result<()> {
 
     let start = Instant::now();
     let tally = Arc::new(Tally::default());
-    let before = Books::read(address).await?;
+    let before = Books::opened(address).await?;
     send(0..options.calls / 10, address, options, &tally).await?;
     let first = Books::settled(&before, options.calls / 10, options, address).await?;
     let first_memory = running.process.resident()?;
@@ -380,6 +380,20 @@ impl Books {
             }
         }
         Ok(books)
+    }
+
+    /// Those of the beginning: the call that showed that nowait answers may have
+    /// been answered before it was booked.
+    async fn opened(from: SocketAddr) -> Result<Self> {
+        let end = Instant::now() + QUIET;
+        loop {
+            let books = Self::read(from).await?;
+            // The look itself is under way.
+            if books.in_flight <= 1 || Instant::now() > end {
+                return Ok(books);
+            }
+            time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// What was counted since `before`.
