@@ -283,9 +283,6 @@ fn balance(plan: &Plan) -> String {
 fn limit(provider: &Provider) -> String {
     let queue = provider.queue;
     match traffic::rule(provider) {
-        Rule::Fixed(traffic::UNLIMITED) => {
-            "none, until one is set ([providers.NAME] limit)".to_owned()
-        }
         Rule::Fixed(calls) => format!("{calls} calls at once, {queue} wait for their turn"),
         Rule::Aimd => format!(
             "none, until too many calls are refused (429, 529); then {queue} wait for their turn"

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::plan::{Callee, Plan};
-use super::traffic::UNLIMITED;
 use crate::config::{Balance, Hedge};
 use crate::upstream::health::State;
 use crate::upstream::limit::Rule;
@@ -63,12 +62,11 @@ fn key(callee: &Callee, now: Instant) -> Value {
         "key": callee.key,
         "limit": {
             "rule": match traffic.rule() {
-                Rule::Fixed(UNLIMITED) => "none",
                 Rule::Fixed(_) => "fixed",
                 Rule::Aimd => "aimd",
                 Rule::Gradient => "gradient",
             },
-            "calls": limit.limit.filter(|calls| *calls < UNLIMITED),
+            "calls": limit.limit,
             "in_flight": limit.in_flight,
             "waiting": { "interactive": limit.interactive, "batch": limit.batch },
         },

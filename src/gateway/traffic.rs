@@ -131,13 +131,8 @@ impl Traffic {
     }
 }
 
-/// So many calls at once that it is no limit.
-pub const UNLIMITED: usize = 1_000_000;
-
 /// How the limit of a provider is found. An engine of one's own is in a private
-/// network, and tells that it is busy by being slow; anybody else says so, and
-/// is held back from by `aimd` where that is asked for: a provider with outages of
-/// seconds had sound calls refused that it would have answered. What
+/// network, and tells that it is busy by being slow; anybody else says so. What
 /// listens on loopback may be an engine, a tunnel or another proxy: nothing is
 /// assumed of it.
 pub fn rule(provider: &Provider) -> Rule {
@@ -146,7 +141,7 @@ pub fn rule(provider: &Provider) -> Rule {
         CallLimit::Aimd => Rule::Aimd,
         CallLimit::Gradient => Rule::Gradient,
         CallLimit::Auto if is_private(&provider.base.host) => Rule::Gradient,
-        CallLimit::Auto => Rule::Fixed(UNLIMITED),
+        CallLimit::Auto => Rule::Aimd,
     }
 }
 

@@ -140,6 +140,15 @@ impl Limit {
         }
     }
 
+    /// How long at most until so many calls may be in flight, by time alone; `None`
+    /// if that takes other calls to end.
+    pub fn opens(&self, now: Instant, calls: usize) -> Option<Duration> {
+        match &self.by {
+            By::Aimd(aimd) => Some(aimd.opens(now, calls)),
+            By::Fixed(_) | By::Gradient(_) => None,
+        }
+    }
+
     /// When [`Limit::current`] may have grown with nothing having happened;
     /// `None` if it only changes with what is heard.
     pub fn look_again(&self, now: Instant) -> Option<Instant> {

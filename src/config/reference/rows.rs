@@ -92,7 +92,7 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("{ \"OpenAI-Organization\" = \"org-1\" }"),
     row("providers.*.stream_usage", Form::Words(&["estimate", "ask"]), "where a stream's caller asks for no usage: estimate it, or ask for it and hide the extra chunk")
         .default("\"estimate\""),
-    row("providers.*.limit", Form::Limit, "calls under way at once, per key: a number, or found out. `aimd` is none until too many are refused with 429 or 529, `gradient` falls at rising times to first token; `auto` is `gradient` where the base URL is an address or a bare name of a private network, else there is none")
+    row("providers.*.limit", Form::Limit, "calls under way at once, per key: a number, or found out. `aimd` is none until too many are refused with 429 or 529, `gradient` falls at rising times to first token; `auto` is `gradient` where the base URL is an address or a bare name of a private network, else `aimd`")
         .default("\"auto\""),
     row("providers.*.queue", Form::Count, "calls that wait for their turn at that limit, per key; more are refused")
         .default("1000"),

@@ -356,7 +356,10 @@ impl<T> Queue<T> {
         let each = self.service.each(now, most, ask.expected);
         let served = each.map(|each| each.saturating_mul((nth + over) as u32));
         let held = Some(limit.held(now)).filter(|held| !held.is_zero());
-        served.max(held)
+        let wait = served.max(held)?;
+        // A limit that grows by itself lets them in though none ends.
+        let opens = limit.opens(now, load.in_flight + nth);
+        Some(opens.map_or(wait, |opens| wait.min(opens)))
     }
 
     /// Nobody waits any more: how long the next one does has to do with now no

@@ -5,8 +5,8 @@
 //! first one opens a round, and of the calls that begin in it, a quarter and at least
 //! five have to be refused, or three where there is a limit already. Then the limit
 //! falls to just below what is evidently served, which is what was in flight before
-//! the round and has not been refused. Where that is nothing, no call is sent
-//! before the time that the refusals said, and then one at a time.
+//! the round and has not been refused. Where all calls of the round were refused,
+//! none is sent before the time that the refusals said, and then one at a time.
 //!
 //! The way back is a function of the time since the cut alone, with the shape of
 //! TCP CUBIC's window (RFC 9438, section 4.2): quickly back to what fitted, slowly
@@ -74,6 +74,8 @@ struct Cut {
     at: Instant,
     /// How many calls fitted.
     fitted: f64,
+    /// Whether none was answered.
+    is_total: bool,
     /// For how long none is to begin.
     held: Duration,
 }
@@ -104,6 +106,17 @@ impl Aimd {
         self.cut.map_or(Duration::ZERO, |cut| {
             (cut.at + cut.held).saturating_duration_since(now)
         })
+    }
+
+    /// How long until so many calls may be in flight, whatever happens to those
+    /// that are: unless there is another cut.
+    pub fn opens(&self, now: Instant, calls: usize) -> Duration {
+        let Some(cut) = self.cut else {
+            return Duration::ZERO;
+        };
+        let grown = (calls as f64 / cut.fitted - 1.0) / CUT;
+        let after = BACK.mul_f64((grown.cbrt() + 1.0).max(0.0)).min(OPEN);
+        (cut.at + cut.held + after).saturating_duration_since(now)
     }
 
     /// It wants to be told of all calls; else of refusals alone.
@@ -139,27 +152,30 @@ impl Aimd {
             if let Some(again) = again
                 && round.is_too_much(enough)
             {
-                let fitted = round.fitted(load);
-                self.cut(now, fitted, again);
+                let (fitted, is_total) = (round.fitted(load), round.heard == round.refused);
+                self.cut(now, fitted, is_total, again);
             }
         } else if let Some(again) = again
             // What began before a cut tells nothing new.
             && self.cut.is_none_or(|cut| since >= cut.at)
         {
-            match limit {
+            match self.cut {
                 // It was sent to see.
-                Some(1) => self.cut(now, load.in_flight as f64 - 1.0, again),
+                Some(cut) if cut.is_total && limit == Some(1) => {
+                    self.cut(now, load.in_flight as f64 - 1.0, true, again);
+                }
                 _ => self.round = Some(Round::new(now, now.saturating_duration_since(since))),
             }
         }
     }
 
-    fn cut(&mut self, at: Instant, fitted: f64, again: Option<Duration>) {
-        let held = again.filter(|again| fitted < 1.0 && *again <= HELD);
+    fn cut(&mut self, at: Instant, fitted: f64, is_total: bool, again: Option<Duration>) {
+        let held = again.filter(|again| is_total && fitted < 1.0 && *again <= HELD);
         self.round = None;
         self.cut = Some(Cut {
             at,
             fitted: fitted.max(1.0),
+            is_total,
             held: held.unwrap_or_default(),
         });
     }

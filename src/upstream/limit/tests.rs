@@ -5,6 +5,8 @@
 //! look at: the limit some time after a change, and the share of the possible
 //! calls that came to their end.
 
+use std::iter;
+
 use super::*;
 
 /// A refusal that says nothing of when to come again.
@@ -452,4 +454,55 @@ fn a_limit_grows_back_and_is_gone() {
     assert!(limit.is_watching(at(3_999)) && limit.look_again(at(3_999)).is_some());
     assert_eq!(limit.current(at(4_000)), None);
     assert!(!limit.is_watching(at(4_000)));
+}
+
+#[test]
+fn calls_are_held_back_only_while_all_are_refused() {
+    for (answered, expected) in [(0, 2), (1, 0), (4, 0)] {
+        let start = Instant::now();
+        let mut limit = Limit::new(Rule::Aimd, start);
+        let load = Load {
+            in_flight: 1,
+            ..Load::default()
+        };
+        let again = Outcome::Overloaded {
+            again: Some(Duration::from_secs(2)),
+        };
+        limit.learn(start, Mark::unseen(start), again, load);
+        // One after the other.
+        for outcome in iter::repeat_n(Outcome::Answered, answered).chain([again; 5]) {
+            let mark = limit.begin(start, None, load);
+            limit.learn(start, mark, outcome, load);
+        }
+        assert_eq!(limit.current(start), Some(1));
+        let held = Duration::from_secs(expected);
+        assert_eq!(limit.held(start), held, "{answered} were answered");
+    }
+}
+
+#[test]
+fn when_it_opens_is_told_before() {
+    let start = Instant::now();
+    let mut limit = Limit::new(Rule::Aimd, start);
+    assert_eq!(limit.opens(start, 1_000), Some(Duration::ZERO));
+    let load = Load {
+        in_flight: 105,
+        ..Load::default()
+    };
+    for _ in 0..6 {
+        let mark = limit.begin(start, None, load);
+        limit.learn(start, mark, TOO_MANY, load);
+    }
+    assert!(limit.current(start).is_some());
+    for now in [0, 250, 1_000, 3_000].map(|millis| start + Duration::from_millis(millis)) {
+        for calls in [1, 95, 105, 150, 1_000, 1_000_000] {
+            let opens = limit.opens(now, calls).expect("it grows by itself");
+            let room = |at: Instant| limit.current(at).is_none_or(|limit| limit >= calls);
+            let moment = Duration::from_millis(1);
+            assert!(room(now + opens + moment), "{calls} after {opens:?}");
+            if opens > moment {
+                assert!(!room(now + opens - moment), "{calls} before {opens:?}");
+            }
+        }
+    }
 }

@@ -328,18 +328,12 @@ fn who_has_no_hope_is_told_at_once() {
     assert_eq!(up.seen().len(), 4, "it never went upstream");
 }
 
-/// A gateway that finds the limit of its first target out.
-fn finding(targets: &[&Upstream]) -> Gateway {
-    let config = config(Door::Chat, targets, "", "");
-    let found = "limit = \"aimd\"\n[providers.a.pool]";
-    Gateway::new(&config.replacen("[providers.a.pool]", found, 1))
-}
-
-/// A limit that is to be found out is none until too much is refused.
+/// Without a word in the configuration there is no limit at a hosted API until it
+/// refuses too much.
 #[test]
 fn a_hosted_api_has_no_limit_until_it_refuses() {
     let up = Upstream::new((0..7).map(|_| refuses(429, &[])));
-    let gateway = finding(&[&up]);
+    let gateway = gateway(Door::Chat, &[&up], "", "");
     let once = [("x-nowait-retries", "0")];
     for calls in 1..=7 {
         let limit = status(&gateway, 0)["limit"].clone();
@@ -364,7 +358,7 @@ fn a_hosted_api_has_no_limit_until_it_refuses() {
 #[test]
 fn no_call_is_sent_before_the_time_that_all_refusals_said() {
     let up = Upstream::new((0..6).map(|_| refuses(429, &[("retry-after-ms", "300")])));
-    let gateway = finding(&[&up]);
+    let gateway = gateway(Door::Chat, &[&up], "", "");
     let once = [("x-nowait-retries", "0")];
     for _ in 0..6 {
         assert_eq!(gateway.call(call(Door::Chat, false, &once)).status, 429);
@@ -437,7 +431,7 @@ fn another_target_is_asked_before_anybody_waits_for_a_limit_that_was_found_out()
     let again = [("retry-after-ms", "1")];
     let a = Upstream::new((0..6).map(|_| refuses(429, &again)));
     let b = Upstream::new([good(Door::Chat, false)]);
-    let gateway = finding(&[&a, &b]);
+    let gateway = gateway(Door::Chat, &[&a, &b], "", "");
     let only = |more| {
         let body = Door::Chat.body(false).replace("up/m", "a/m");
         post(Door::Chat.path(), more, body)

@@ -28,7 +28,7 @@ fn status_tells_how_every_target_is() {
     assert_eq!(model["targets"][0]["target"], "a/m", "{model}");
     assert_eq!(model["targets"][0]["key"], 1, "{model}");
     let key = &page["providers"][0]["keys"][0];
-    assert_eq!(key["limit"]["rule"], "none", "{key}");
+    assert_eq!(key["limit"]["rule"], "aimd", "{key}");
     assert_eq!(key["limit"]["calls"], Value::Null, "none so far: {key}");
     assert!(key["budgets"]["hedges_left"].as_f64() >= Some(1.0), "{key}");
     let target = &key["targets"][0];
