@@ -1,6 +1,6 @@
 //! What is asked: turns, tools, settings.
 
-use super::{At, Content, Json, Part, Settings, Text, Tool};
+use super::{At, Content, Json, Part, Settings, Text, Tool, ToolCall};
 
 /// One call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,11 +60,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The name of the tool that the call `id` called.
-    pub fn called(&self, id: &Text<'_>) -> Option<&Text<'a>> {
+    /// All calls of tools, in their order.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall<'a>> {
         let parts = self.turns.iter().flat_map(|turn| &turn.parts);
-        parts.rev().find_map(|part| match &part.content {
-            Content::Call(call) if call.id == *id => Some(&call.name),
+        parts.filter_map(|part| match &part.content {
+            Content::Call(call) => Some(call),
             _ => None,
         })
     }

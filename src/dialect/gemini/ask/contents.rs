@@ -1,5 +1,7 @@
 //! Reads what was said: contents of parts.
 
+use std::collections::HashMap;
+
 use crate::dialect::gemini::parts::{self, Call, Said, What};
 use crate::dialect::ids;
 use crate::dialect::ir::{
@@ -13,6 +15,8 @@ use crate::error::Error;
 pub(super) struct Contents<'a> {
     /// Calls without a result, by name: results of calls without ids go by it.
     open: Vec<(Text<'a>, Text<'a>)>,
+    /// The name of the tool that each call called, by the call's id.
+    called: HashMap<Text<'a>, Text<'a>>,
     calls: usize,
 }
 
@@ -59,7 +63,7 @@ impl<'a> Contents<'a> {
         for (index, json) in list.into_iter().enumerate() {
             let at = at.within("parts", index);
             let said = parts::one(Reading::of(json, at)?, json, &mut request.unknown)?;
-            self.add(said, request, &mut |content| {
+            self.add(said, &mut |content| {
                 let is_result = matches!(content, Content::Result(_));
                 let cache = None;
                 read.push((is_result, Part { content, cache, at }));
@@ -68,7 +72,7 @@ impl<'a> Contents<'a> {
         Ok(read)
     }
 
-    fn add(&mut self, said: Said<'a>, request: &Request<'a>, each: &mut dyn FnMut(Content<'a>)) {
+    fn add(&mut self, said: Said<'a>, each: &mut dyn FnMut(Content<'a>)) {
         let is_own = matches!(said.what, What::Thought(_) | What::Call(_));
         let mut seal = said.mark.and_then(|mark| parts::seal(mark, !is_own));
         // On anything else it stands for thinking in front of it.
@@ -87,7 +91,7 @@ impl<'a> Contents<'a> {
                 seal,
             })),
             What::Call(call) => each(Content::Call(self.call(call, seal))),
-            What::Result(result) => each(Content::Result(self.result(result, request))),
+            What::Result(result) => each(Content::Result(self.result(result))),
             What::Content(content) => each(content),
         }
     }
@@ -97,6 +101,7 @@ impl<'a> Contents<'a> {
         let id = call.id.unwrap_or_else(made_up);
         self.calls += 1;
         self.open.push((call.name.clone(), id.clone()));
+        self.called.insert(id.clone(), call.name.clone());
         ToolCall {
             id,
             name: call.name,
@@ -108,7 +113,7 @@ impl<'a> Contents<'a> {
 
     /// Finds the call that a result is of: by its id, else the first of that
     /// name that has none yet.
-    fn result(&mut self, mut result: ToolResult<'a>, request: &Request<'a>) -> ToolResult<'a> {
+    fn result(&mut self, mut result: ToolResult<'a>) -> ToolResult<'a> {
         let name = result.name.clone().unwrap_or_default();
         let known = self
             .open
@@ -123,7 +128,7 @@ impl<'a> Contents<'a> {
             None => {}
         }
         // A turn before has it.
-        if known.is_some() || request.called(&result.call) == Some(&name) {
+        if known.is_some() || self.called.get(&result.call) == Some(&name) {
             result.name = None;
         }
         result

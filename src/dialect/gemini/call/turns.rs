@@ -1,5 +1,7 @@
 //! Writes the conversation: `contents` and `systemInstruction`.
 
+use std::collections::HashMap;
+
 use super::Outgoing;
 use super::tools::function_name;
 use crate::dialect::gemini::model::Model;
@@ -32,7 +34,7 @@ pub(super) fn write(
     }
     let mut contents = Contents {
         list: call.list("contents"),
-        request,
+        called: request.calls().map(|call| (&call.id, &call.name)).collect(),
         model,
         out,
     };
@@ -80,7 +82,8 @@ fn lose_name(turn: &Turn<'_>, losses: &mut Losses) {
 
 struct Contents<'o, 'r> {
     list: ListWriter<'o>,
-    request: &'r Request<'r>,
+    /// The name of the tool that each call called, by the call's id.
+    called: HashMap<&'r Text<'r>, &'r Text<'r>>,
     model: Model,
     out: &'o mut Outgoing,
 }
@@ -100,7 +103,7 @@ impl<'r> Contents<'_, 'r> {
             // Newer models want a mark on the first call of each step.
             lacks_mark: self.model.wants_marks(),
             sees_results: self.model.sees_results(),
-            request: self.request,
+            called: &self.called,
             out: self.out,
         };
         for turn in turns {
@@ -137,7 +140,7 @@ struct Parts<'o, 'r> {
     shown: Vec<(&'r Media<'r>, At)>,
     lacks_mark: bool,
     sees_results: bool,
-    request: &'r Request<'r>,
+    called: &'o HashMap<&'r Text<'r>, &'r Text<'r>>,
     out: &'o mut Outgoing,
 }
 
@@ -242,7 +245,7 @@ impl<'r> Parts<'_, 'r> {
             }
         }
         shows.end();
-        let called = self.request.called(&result.call);
+        let called = self.called.get(&&result.call).copied();
         // A result of nothing that was called is refused, in the API's words.
         let name = result.name.as_ref().or(called).unwrap_or(&result.call);
         let mut part = self.list.object();

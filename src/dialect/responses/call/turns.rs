@@ -1,11 +1,12 @@
 //! Writes the conversation: `input`.
 
+use std::collections::HashSet;
+
 use super::LONGEST_NAME;
 use crate::dialect::chat::write_url;
 use crate::dialect::ids;
 use crate::dialect::ir::{
-    At, Content, Maker, Media, MediaKind, Part, Reasoned, Request, Role, Source, Text, ToolCall,
-    ToolResult, Turn,
+    At, Content, Maker, Media, MediaKind, Part, Reasoned, Request, Role, Source, Text, ToolCall, Turn,
 };
 use crate::dialect::loss::Losses;
 use crate::dialect::members::{ListWriter, ObjectWriter};
@@ -25,9 +26,10 @@ pub(super) fn write(
         let say = "translating the request: there are no messages; send at least one";
         return Err(Error::invalid(say).param("messages"));
     }
+    let custom = request.calls().filter(|call| call.is_custom);
     let mut input = Input {
         list: call.list("input"),
-        request,
+        custom: custom.map(|call| &call.id).collect(),
         takes_thought: target.quirks.wants_reasoning_back,
         written: 0,
         losses: &mut out.losses,
@@ -53,7 +55,9 @@ pub(super) fn write(
 
 struct Input<'o, 'a> {
     list: ListWriter<'o>,
-    request: &'o Request<'a>,
+    /// The ids of calls of custom tools: results of other formats don't say
+    /// whether they are of one.
+    custom: HashSet<&'o Text<'a>>,
     /// Reasoning goes back without a mark too.
     takes_thought: bool,
     /// The number of items.
@@ -71,6 +75,13 @@ impl Input<'_, '_> {
 
     /// A message of words and media.
     fn words(&mut self, role: &str, turn: &Turn<'_>) {
+        if let Some(text) = only_text(&turn.parts) {
+            return self.item(|item| {
+                item.text("type", "message")
+                    .text("role", role)
+                    .said("content", text);
+            });
+        }
         let mut content = Vec::new();
         if self.content(&mut content, &turn.parts, None) {
             self.item(|item| {
@@ -85,13 +96,7 @@ impl Input<'_, '_> {
     /// Writes what callers say, as a text if it is nothing else; says whether
     /// there is any. They are `at` one place, or each where it says.
     fn content(&mut self, content: &mut Vec<u8>, parts: &[Part<'_>], at: Option<At>) -> bool {
-        if let [
-            Part {
-                content: Content::Text { text, .. },
-                ..
-            },
-        ] = parts
-        {
+        if let Some(text) = only_text(parts) {
             text.write(content);
             return true;
         }
@@ -200,7 +205,7 @@ impl Input<'_, '_> {
         if !self.content(&mut output, &result.parts, Some(part.at)) {
             output = b"\"\"".to_vec();
         }
-        let kind = match self.answers_custom(result) {
+        let kind = match result.is_custom || self.custom.contains(&result.call) {
             true => "custom_tool_call_output",
             false => "function_call_output",
         };
@@ -211,16 +216,18 @@ impl Input<'_, '_> {
                 .extend_from_slice(&output);
         });
     }
+}
 
-    /// Whether a result is one of a custom tool's, which other formats don't
-    /// say.
-    fn answers_custom(&self, result: &ToolResult<'_>) -> bool {
-        let mut parts = self.request.turns.iter().flat_map(|turn| &turn.parts);
-        result.is_custom
-            || parts.any(|part| match &part.content {
-                Content::Call(call) => call.is_custom && call.id == result.call,
-                _ => false,
-            })
+/// The text that is all of a content, which is written as such.
+fn only_text<'p, 'a>(parts: &'p [Part<'a>]) -> Option<&'p Text<'a>> {
+    match parts {
+        [
+            Part {
+                content: Content::Text { text, .. },
+                ..
+            },
+        ] => Some(text),
+        _ => None,
     }
 }
 
