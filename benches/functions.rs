@@ -37,6 +37,7 @@ fn main() {
     foldings(&bench);
     choices(&bench);
     translations(&bench);
+    calls(&bench);
 }
 
 fn frames(bench: &Bench) {
@@ -246,54 +247,91 @@ fn translations(bench: &Bench) {
             }
         });
     }
-    let target = |model| Target {
-        model,
-        quirks: Quirks::default(),
-        marks_cache: false,
+}
+
+/// What it costs to write a call of 100 KB in another format.
+fn calls(bench: &Bench) {
+    let write = |from: Wire, to: Wire, body: &[u8]| {
+        let target = Target {
+            model: match to {
+                Wire::Messages => "claude-sonnet-4-5",
+                Wire::Gemini => "gemini-2.5-flash",
+                _ => "gpt-4o",
+            },
+            quirks: Quirks::default(),
+            marks_cache: false,
+        };
+        let (out, _) = translate::request(from, to, body, &target, "id", 1)
+            .expect("each of these calls can be asked of anybody");
+        out.body
     };
-    let turns = "{\"role\":\"user\",\"content\":\"Say what the \\\"tide\\\" does, in ten words.\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"tide\",\"arguments\":\"{\\\"at\\\":\\\"noon\\\"}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_1\",\"content\":\"it rises\"},".repeat(330);
-    let body = format!(
-        "{{\"model\":\"m\",\"messages\":[{turns}{{\"role\":\"user\",\"content\":\"And then?\"}}],\"stream\":true}}"
-    );
-    bench.run(
-        &format!("chat to messages: request of {} KB", body.len() / 1000),
-        1,
-        || {
-            let out = translate::request(
-                Wire::Chat,
-                Wire::Messages,
-                black_box(body.as_bytes()),
-                &target("claude-sonnet-4-5"),
-                "id",
-                1,
-            );
-            black_box(out.is_ok());
-        },
-    );
-    let there = translate::request(
-        Wire::Chat,
-        Wire::Messages,
-        body.as_bytes(),
-        &target("claude-sonnet-4-5"),
-        "id",
-        1,
-    );
-    let body = there.map(|(out, _)| out.body).unwrap_or_default();
-    bench.run(
-        &format!("messages to chat: request of {} KB", body.len() / 1000),
-        1,
-        || {
-            let out = translate::request(
-                Wire::Messages,
-                Wire::Chat,
-                black_box(&body),
-                &target("gpt-4o"),
-                "id",
-                1,
-            );
-            black_box(out.is_ok());
-        },
-    );
+    for (name, chat) in conversations() {
+        for (from, to) in [
+            (Wire::Chat, Wire::Messages),
+            (Wire::Chat, Wire::Gemini),
+            (Wire::Messages, Wire::Chat),
+            (Wire::Responses, Wire::Chat),
+        ] {
+            let body = match from {
+                Wire::Chat => chat.clone().into_bytes(),
+                _ => write(Wire::Chat, from, chat.as_bytes()),
+            };
+            let size = body.len() / 1000;
+            let pair = format!("{} to {}", from.as_str(), to.as_str());
+            bench.run(&format!("{pair}: {size} KB, {name}"), 1, || {
+                black_box(write(from, to, black_box(&body)));
+            });
+        }
+    }
+}
+
+/// Chat calls of 100 KB that differ in what there is much of.
+fn conversations() -> Vec<(&'static str, String)> {
+    let turn = |role: &str, text: &str| format!(r#"{{"role":"{role}","content":"{text}"}}"#);
+    let round = |n: usize, arguments: &str, result: &str| {
+        let call = format!(
+            r#"{{"id":"call_{n}","type":"function","function":{{"name":"tide","arguments":"{{{arguments}}}"}}}}"#
+        );
+        [
+            turn("user", "What does the tide do there, and when?"),
+            format!(r#"{{"role":"assistant","content":null,"tool_calls":[{call}]}}"#),
+            format!(r#"{{"role":"tool","tool_call_id":"call_{n}","content":"{result}"}}"#),
+        ]
+        .join(",")
+    };
+    let plain = "Say what the tide does, in ten words or fewer, or more. ";
+    let code = r#"    let \"tide\" = \u00e9tude(\"noon\"); // \ud83c\udf0a\n"#;
+    let short = "Say why a warm connection matters, and to whom. ";
+    let places = r#"\"a\":{\"name\":\"Cuxhaven\",\"at\":[53.86,8.69],\"note\":\"by the pier\"},"#;
+    let heights =
+        r#"{\"at\": \"2026-11-22T12:00\", \"height\": 3.21, \"note\": \"it rises\\n\"},\n"#;
+    let long_round = |n| {
+        let arguments = places.repeat(28) + r#"\"b\":1"#;
+        round(n, &arguments, &heights.repeat(28))
+    };
+    let short_round = |n| round(n, r#"\"at\":\"noon\""#, "it rises");
+    let call = |turns: Vec<String>| {
+        let turns = turns.join(",");
+        let last = turn("user", "And then?");
+        format!(r#"{{"model":"m","messages":[{turns},{last}],"stream":true}}"#)
+    };
+    let turns = |many: usize, text: &str| {
+        let roles = ["user", "assistant"].into_iter().cycle().take(many);
+        roles.map(|role| turn(role, text)).collect()
+    };
+    vec![
+        ("one text", call(turns(1, &plain.repeat(1828)))),
+        ("20 texts of code", call(turns(20, &code.repeat(86)))),
+        ("1,270 short texts", call(turns(1270, short))),
+        (
+            "20 large tool calls",
+            call((0..20).map(long_round).collect()),
+        ),
+        (
+            "370 small tool calls",
+            call((0..370).map(short_round).collect()),
+        ),
+    ]
 }
 
 struct Bench {

@@ -13,7 +13,8 @@ use super::ir::Text;
 pub fn fit<'a>(id: &'a Text<'_>, longest: usize) -> Text<'a> {
     let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let resolved = id.resolved();
-    if !resolved.is_empty() && resolved.len() <= longest && resolved.chars().all(is_valid) {
+    let all_valid = resolved.bytes().all(|byte| is_valid(char::from(byte)));
+    if !resolved.is_empty() && resolved.len() <= longest && all_valid {
         return id.borrowed();
     }
     let mark = format!("_{:08x}", hash(&resolved));

@@ -9,7 +9,7 @@ use scan::Scan;
 
 /// `text` as a JSON string, quotes included.
 pub(crate) fn string(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 2);
+    let mut out = Vec::new();
     write_string(&mut out, text);
     out
 }
@@ -22,14 +22,38 @@ pub(crate) fn span_in(whole: &str, part: &str) -> Range<usize> {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    // Most are keys and words, which serde_json looks at byte by byte.
-    if scan::plain_len(text.as_bytes()) == text.len() {
-        out.reserve(text.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        return out.push(b'"');
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    write_escaped(out, text);
+    out.push(b'"');
+}
+
+/// Appends what a JSON string of `text` has between its quotes.
+pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    let mut left = text.as_bytes();
+    loop {
+        // Most texts are plain to their end.
+        let (plain, rest) = left.split_at(scan::plain_len(left));
+        out.extend_from_slice(plain);
+        let Some((&byte, rest)) = rest.split_first() else {
+            return;
+        };
+        left = rest;
+        let escape = match byte {
+            0x08 => b'b',
+            0x09 => b't',
+            0x0a => b'n',
+            0x0c => b'f',
+            0x0d => b'r',
+            0..0x20 => {
+                let hex = |digit| b"0123456789abcdef"[usize::from(digit)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+                continue;
+            }
+            quote_or_backslash => quote_or_backslash,
+        };
+        out.extend_from_slice(&[b'\\', escape]);
     }
-    serde_json::to_writer(out, text).expect("a string always serialises into memory");
 }
 
 /// Reads `json` as `T`, or as nothing where it is something else.
@@ -81,4 +105,30 @@ pub(crate) fn count(raw: &str) -> u64 {
     // `as` saturates, which is what is wanted here.
     raw.parse()
         .unwrap_or_else(|_| raw.parse().map_or(0, |count: f64| count as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str) {
+        let written = String::from_utf8(string(text)).unwrap();
+        assert_eq!(written, serde_json::to_string(text).unwrap());
+    }
+
+    #[test]
+    fn every_character_that_needs_an_escape_has_its_own() {
+        let ascii: String = (0..=0x7f).map(char::from).collect();
+        check(&ascii);
+        check("é€😀\u{80}\u{2028}");
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in "[\\PC\"\\\\\x00-\x1f]{0,80}") {
+            check(&text);
+        }
+    }
 }

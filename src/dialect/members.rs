@@ -7,24 +7,30 @@
 use std::borrow::Cow;
 
 use super::ir::{Json, Text};
-use super::json::scan::Scan;
+use super::json::scan::{Invalid, Scan};
 use super::json::{elements, text, write_string};
 
 /// An object's members. A key that occurs twice is here twice.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Members<'a> {
     /// Reads an object; nothing where `json` is something else.
     pub(super) fn of(json: &'a str) -> Option<Self> {
         let mut scan = Scan::new(json);
+        let members = Self::take(&mut scan).ok()?;
+        scan.end().ok()?;
+        Some(members)
+    }
+
+    /// Takes the object at the cursor.
+    pub(super) fn take(scan: &mut Scan<'a>) -> Result<Self, Invalid> {
         let mut members = Vec::with_capacity(8);
-        let all = scan.object(|scan, key| {
+        scan.object(|scan, key| {
             members.push((key, scan.skip()?));
             Ok(())
-        });
-        all.and_then(|()| scan.end()).ok()?;
-        Some(Self(members))
+        })?;
+        Ok(Self(members))
     }
 
     /// The value of `key`; the last where there are several.
@@ -43,11 +49,6 @@ impl<'a> Members<'a> {
         self.get(key).and_then(elements).unwrap_or_default()
     }
 
-    /// The members in order, by themselves.
-    pub(super) fn into_list(self) -> Vec<(Cow<'a, str>, &'a str)> {
-        self.0
-    }
-
     /// The members in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(key, value)| (&**key, *value))
@@ -64,9 +65,12 @@ pub(super) fn is_array(raw: &str) -> bool {
     raw.starts_with('[')
 }
 
+/// The value that says nothing.
+pub(super) const NULL: &str = "null";
+
 /// Whether a value is null.
 pub(super) fn is_null(raw: &str) -> bool {
-    raw == "null"
+    raw == NULL
 }
 
 /// What is between the quotes of a string, as written.

@@ -8,14 +8,63 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::ir::{At, Json, Text};
+use super::json::scan::Scan;
 use super::json::{elements, says_something};
-use super::members::{Members, inside_quotes, is_null, is_object};
+use super::members::{Members, NULL, inside_quotes, is_array, is_null, is_object};
 use crate::error::Error;
 
 /// One object on its way to be taken apart.
 pub(super) struct Reading<'a> {
-    members: Vec<(Cow<'a, str>, &'a str)>,
+    members: Members<'a>,
     path: Path,
+}
+
+/// An element of a list.
+pub(super) struct Element<'a> {
+    /// As it is written.
+    pub(super) json: &'a str,
+    /// Nothing where it isn't an object.
+    pub(super) members: Option<Members<'a>>,
+}
+
+impl<'a> From<&'a str> for Element<'a> {
+    fn from(json: &'a str) -> Self {
+        let members = Members::of(json);
+        Self { json, members }
+    }
+}
+
+/// The elements of an array that was scanned, opened as they come: the same
+/// words aren't passed once more to find where each ends.
+pub(super) struct Elements<'a>(Scan<'a>);
+
+impl<'a> Elements<'a> {
+    /// Nothing where `raw` isn't an array.
+    pub(super) fn of(raw: &'a str) -> Option<Self> {
+        is_array(raw).then(|| Self(Scan::new(raw)))
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let Self(scan) = self;
+        if !scan.another() {
+            return None;
+        }
+        scan.peek();
+        let left = scan.rest();
+        let before = scan.clone();
+        let members = Members::take(scan).ok();
+        if members.is_none() {
+            // Another kind of value, or an object with a key that means nothing.
+            *scan = before;
+            scan.skip().ok()?;
+        }
+        let json = &left[..left.len() - scan.rest().len()];
+        Some(Element { json, members })
+    }
 }
 
 /// Where an object is. Written out only for those who must be told.
@@ -86,13 +135,10 @@ impl<'a> Reading<'a> {
     }
 
     /// Opens the object at `path`.
-    pub(super) fn of(json: &'a str, path: impl Into<Path>) -> Result<Self, Error> {
+    pub(super) fn of(json: impl Into<Element<'a>>, path: impl Into<Path>) -> Result<Self, Error> {
         let path = path.into();
-        match Members::of(json) {
-            Some(members) => Ok(Self {
-                members: members.into_list(),
-                path,
-            }),
+        match json.into().members {
+            Some(members) => Ok(Self { members, path }),
             None => Err(wrong(path, "an object")),
         }
     }
@@ -100,7 +146,7 @@ impl<'a> Reading<'a> {
     /// The same with its keys spelled as protobuf's JSON has them, which takes
     /// `inline_data` for `inlineData`.
     pub(super) fn camel(mut self) -> Self {
-        for (key, _) in &mut self.members {
+        for (key, _) in &mut self.members.0 {
             if key.contains('_') {
                 let mut words = key.split('_');
                 let mut camel = words.next().unwrap_or_default().to_owned();
@@ -112,6 +158,11 @@ impl<'a> Reading<'a> {
             }
         }
         self
+    }
+
+    /// What nobody took until now.
+    pub(super) fn members(&self) -> &Members<'a> {
+        &self.members
     }
 
     /// Where the field `key` is.
@@ -127,9 +178,11 @@ impl<'a> Reading<'a> {
     /// Takes the value of `key`, the last where there are several.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a str> {
         let mut value = None;
-        // Most fields that are asked for aren't there.
-        while let Some(at) = self.members.iter().position(|(name, _)| name == key) {
-            value = Some(self.members.remove(at).1);
+        for (name, raw) in &mut self.members.0 {
+            if name == key {
+                // Null is as good as gone.
+                value = Some(std::mem::replace(raw, NULL));
+            }
         }
         value.filter(|raw| !is_null(raw))
     }
@@ -220,6 +273,12 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The same, opened as they come.
+    pub(super) fn each(&mut self, key: &'static str) -> Result<Elements<'a>, Error> {
+        let raw = self.raw(key).unwrap_or("[]");
+        Elements::of(raw).ok_or_else(|| self.wrong(key, "an array"))
+    }
+
     /// Takes an array of texts, or one text by itself.
     pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<Text<'a>>, Error> {
         let Some(raw) = self.raw(key) else {
@@ -248,11 +307,11 @@ impl<'a> Reading<'a> {
 
     /// Hands over what nobody took, unless it says nothing.
     pub(super) fn leave(self, unknown: &mut Vec<(String, Json<'a>)>) {
-        for (key, raw) in &self.members {
-            if says_something(raw) && *raw != "false" {
+        for (key, raw) in self.members.iter() {
+            if says_something(raw) && raw != "false" {
                 let path = self.path.to_string();
                 let path = match path.is_empty() {
-                    true => key.to_string(),
+                    true => key.to_owned(),
                     false => format!("{path}.{key}"),
                 };
                 unknown.push((path, Json::scanned(raw)));
@@ -284,6 +343,26 @@ mod tests {
         reading.leave(&mut unknown);
         let paths: Vec<&str> = unknown.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(paths, ["list[3].h"]);
+    }
+
+    #[test]
+    fn elements_are_opened_as_they_come() {
+        let json = r#"[ {"a":1} ,2,[{"b":[]}], {} ,{"\ud800":1},{"c":"]"}]"#;
+        let seen: Vec<_> = Elements::of(json)
+            .unwrap()
+            .map(|element| (element.json, element.members.map(|it| it.iter().count())))
+            .collect();
+        let expected = [
+            (r#"{"a":1}"#, Some(1)),
+            ("2", None),
+            (r#"[{"b":[]}]"#, None),
+            ("{}", Some(0)),
+            (r#"{"\ud800":1}"#, None),
+            (r#"{"c":"]"}"#, Some(1)),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(Elements::of("[ ]").unwrap().count(), 0);
+        assert!(Elements::of("{}").is_none());
     }
 
     #[test]

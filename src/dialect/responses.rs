@@ -21,6 +21,7 @@ mod write;
 
 use super::ir::{Answer, Failure, Request};
 use super::loss::Losses;
+use super::reading::Reading;
 use super::translate::{Codec, Decode, Encode, Exchange, Outgoing, Target};
 use crate::error::Error;
 
@@ -29,7 +30,13 @@ pub(super) struct Responses;
 
 impl Codec for Responses {
     fn decode_request<'a>(&self, body: &'a str) -> Result<Request<'a>, Error> {
-        ask::decode(body)
+        ask::decode(Reading::body(body)?)
+    }
+
+    fn decode_asked<'a>(&self, body: &'a str) -> Result<(Request<'a>, String), Error> {
+        let body = Reading::body(body)?;
+        let asked = echo::of(body.members());
+        Ok((ask::decode(body)?, asked))
     }
 
     fn encode_request(
@@ -64,10 +71,6 @@ impl Codec for Responses {
 
     fn encoder(&self, exchange: &Exchange) -> Box<dyn Encode> {
         Box::new(encoder::Encoder::new(exchange))
-    }
-
-    fn repeated(&self, body: &str) -> String {
-        echo::of(body)
     }
 }
 

@@ -165,6 +165,12 @@ pub trait Codec: Sync {
     /// Reads a caller's body. Refuses what isn't one, naming the field.
     fn decode_request<'a>(&self, body: &'a str) -> Result<Request<'a>, Error>;
 
+    /// The same with what its answers repeat of the body, in the codec's own
+    /// form: [`Exchange::asked`]. Nothing in most formats.
+    fn decode_asked<'a>(&self, body: &'a str) -> Result<(Request<'a>, String), Error> {
+        Ok((self.decode_request(body)?, String::new()))
+    }
+
     /// Writes a call for `target` into `out`. Refuses what can't be asked of
     /// such a provider without asking something else, naming the field.
     fn encode_request(
@@ -194,13 +200,6 @@ pub trait Codec: Sync {
 
     /// Writes a stream for the caller from its beginning.
     fn encoder(&self, exchange: &Exchange) -> Box<dyn Encode>;
-
-    /// What its answers repeat of a caller's `body`, which was read, in the
-    /// codec's own form: [`Exchange::asked`]. Nothing in most formats.
-    fn repeated(&self, body: &str) -> String {
-        let _ = body;
-        String::new()
-    }
 }
 
 /// Reads a provider's stream.
@@ -333,7 +332,7 @@ pub struct Exchange {
     /// As [`Outgoing::renamed_tools`]. Calls come back under the caller's
     /// names; codecs needn't know.
     pub renamed_tools: Vec<(String, String)>,
-    /// What answers repeat of the caller's body ([`Codec::repeated`]).
+    /// What answers repeat of the caller's body ([`Codec::decode_asked`]).
     pub asked: String,
 }
 

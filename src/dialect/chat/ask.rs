@@ -6,7 +6,7 @@ use crate::dialect::ir::{
     Thinking, Tier, Tool, ToolChoice, ToolKind, ToolResult, Turn,
 };
 use crate::dialect::members::{inside_quotes, is_object};
-use crate::dialect::reading::{Path, Reading};
+use crate::dialect::reading::{Element, Path, Reading};
 use crate::error::Error;
 
 pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
@@ -22,7 +22,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
         options.ignore(&["include_obfuscation"]);
         options.leave(&mut request.unknown);
     }
-    for (index, message) in body.list("messages")?.into_iter().enumerate() {
+    for (index, message) in body.each("messages")?.enumerate() {
         turn(message, index, &mut request)?;
     }
     tools(&mut body, &mut request)?;
@@ -31,7 +31,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
     Ok(request)
 }
 
-fn turn<'a>(json: &'a str, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
+fn turn<'a>(json: Element<'a>, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
     let at = At::element("messages", index);
     let mut message = Reading::of(json, at)?;
     let role = match message.word("role")?.as_deref() {

@@ -3,8 +3,7 @@
 use crate::dialect::ir::{
     At, CacheMark, Content, Json, Maker, Media, MediaKind, Part, Source, Text,
 };
-use crate::dialect::json::elements;
-use crate::dialect::reading::{Reading, wrong};
+use crate::dialect::reading::{Elements, Reading, wrong};
 use crate::error::Error;
 
 type Unknown<'a> = Vec<(String, Json<'a>)>;
@@ -22,14 +21,15 @@ pub(super) fn list<'a>(
             at,
         }]);
     }
-    let Some(elements) = elements(content) else {
+    let Some(elements) = Elements::of(content) else {
         return Err(wrong(
             format!("{at}.content"),
             "a text or an array of parts",
         ));
     };
-    let mut parts = Vec::with_capacity(elements.len());
-    for (index, json) in elements.into_iter().enumerate() {
+    // Most have one.
+    let mut parts = Vec::with_capacity(1);
+    for (index, json) in elements.enumerate() {
         let at = at.within("content", index);
         let mut part = Reading::of(json, at)?;
         let cache = cache_mark(&mut part)?;

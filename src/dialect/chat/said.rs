@@ -20,7 +20,8 @@ pub(super) fn parts<'a>(
     at: At,
     unknown: &mut Unknown<'a>,
 ) -> Result<Vec<Part<'a>>, Error> {
-    let mut list = Vec::new();
+    // Most say one thing.
+    let mut list = Vec::with_capacity(1);
     let part = |content| Part {
         content,
         cache: None,
@@ -44,7 +45,7 @@ pub(super) fn parts<'a>(
     if let Some(refusal) = message.text("refusal")? {
         list.extend((!refusal.is_empty()).then(|| part(Content::Refusal(refusal))));
     }
-    for (index, json) in message.list("tool_calls")?.into_iter().enumerate() {
+    for (index, json) in message.each("tool_calls")?.enumerate() {
         let at = at.within("tool_calls", index);
         let call = call(Reading::of(json, at)?, unknown)?;
         list.push(Part {

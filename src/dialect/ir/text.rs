@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::super::json::scan::Scan;
-use super::super::json::string;
+use super::super::json::scan::{Scan, plain_len};
+use super::super::json::write_escaped;
 
 /// A text as it stands between the quotes of a JSON string.
 ///
@@ -28,10 +28,7 @@ impl<'a> Text<'a> {
 
     /// `text`, which has no escapes to resolve, written as JSON has it.
     pub fn plain(text: &'a str) -> Self {
-        let is_plain = !text
-            .bytes()
-            .any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-        if is_plain {
+        if plain_len(text.as_bytes()) == text.len() {
             return Self(Cow::Borrowed(text));
         }
         Self(Cow::Owned(escaped(text)))
@@ -153,10 +150,10 @@ fn has_escapes(text: &str) -> bool {
 }
 
 fn escaped(text: &str) -> String {
-    let mut quoted = string(text);
-    quoted.pop();
-    quoted.remove(0);
-    String::from_utf8(quoted).expect("what is escaped of UTF-8 is UTF-8")
+    // A value of JSON, which has many quotes, grows by a few of its parts.
+    let mut escaped = Vec::with_capacity(text.len() + text.len() / 4 + 16);
+    write_escaped(&mut escaped, text);
+    String::from_utf8(escaped).expect("what is escaped of UTF-8 is UTF-8")
 }
 
 /// Resolves escapes, those of half surrogate pairs too.
@@ -164,10 +161,14 @@ fn resolve(escaped: &str) -> String {
     let mut out = String::with_capacity(escaped.len());
     let mut units = Vec::new();
     let mut left = escaped;
-    while let Some(at) = left.find('\\') {
-        out.push_str(&left[..at]);
-        let escape = left.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
-        left = left.get(at + 2..).unwrap_or_default();
+    loop {
+        // Nothing but an escape ends what is plain between quotes.
+        let (plain, rest) = left.split_at(plain_len(left.as_bytes()));
+        out.push_str(plain);
+        let Some(&escape) = rest.as_bytes().get(1) else {
+            return out;
+        };
+        left = rest.get(2..).unwrap_or_default();
         if escape == b'u' {
             // Units that follow each other may be pairs.
             units.clear();
@@ -194,8 +195,6 @@ fn resolve(escaped: &str) -> String {
             other => char::from(other),
         });
     }
-    out.push_str(left);
-    out
 }
 
 impl fmt::Debug for Text<'_> {

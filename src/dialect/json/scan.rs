@@ -30,14 +30,9 @@ impl<'a> Scan<'a> {
     /// end of the text.
     #[inline]
     pub(crate) fn peek(&mut self) -> u8 {
-        let bytes = self.text.as_bytes();
-        loop {
-            match bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
-                Some(&byte) => return byte,
-                None => return 0,
-            }
-        }
+        let (byte, at) = next(self.text.as_bytes(), self.at);
+        self.at = at;
+        byte
     }
 
     /// Passes an object. `each` gets every key, its escapes resolved, and must
@@ -101,26 +96,42 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Whether the array that the cursor stands before, or behind an element
+    /// of, has another; the cursor then stands before that.
+    #[inline]
+    pub(crate) fn another(&mut self) -> bool {
+        match self.peek() {
+            b'[' => {
+                self.at += 1;
+                self.peek() != b']'
+            }
+            b',' => {
+                self.at += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Takes a string, its escapes resolved.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Invalid> {
         self.take(b'"')?;
-        let left = self.text.get(self.at..).unwrap_or_default();
-        let len = plain_len(left.as_bytes());
-        match left.split_at_checked(len) {
-            Some((text, rest)) if rest.starts_with('"') => {
-                self.at += len + 1;
-                Ok(Cow::Borrowed(text))
-            }
-            _ => self.escaped_string(),
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let end = plain_end(bytes, start);
+        if bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(Cow::Borrowed(&self.text[start..end]));
         }
+        self.escaped_string()
     }
 
     /// The same for a string with escapes, its opening quote taken.
     #[inline(never)]
     fn escaped_string(&mut self) -> Result<Cow<'a, str>, Invalid> {
         let start = self.at;
-        self.end_string()?;
+        self.at = string_end(self.text.as_bytes(), start)?;
         let quoted = &self.text[start - 1..self.at];
         let text = serde_json::from_str(quoted).map_err(|_| Invalid)?;
         Ok(Cow::Owned(text))
@@ -150,70 +161,13 @@ impl<'a> Scan<'a> {
     /// Takes a value of any kind and gives it as it is written.
     #[inline]
     pub(crate) fn skip(&mut self) -> Result<&'a str, Invalid> {
-        let first = self.peek();
-        let start = self.at;
-        match first {
-            b'{' | b'[' => self.nested()?,
-            _ => self.scalar(first)?,
-        }
+        let bytes = self.text.as_bytes();
+        let (first, start) = next(bytes, self.at);
+        self.at = match first {
+            b'{' | b'[' => nested_end(bytes, start)?,
+            _ => scalar_end(bytes, first, start)?,
+        };
         Ok(&self.text[start..self.at])
-    }
-
-    /// Passes an object or array with all that is in it.
-    fn nested(&mut self) -> Result<(), Invalid> {
-        let mut nest = Nest::default();
-        let mut next = self.peek();
-        loop {
-            // A value begins.
-            match next {
-                b'{' | b'[' => {
-                    self.at += 1;
-                    let in_object = next == b'{';
-                    nest.open(in_object);
-                    next = self.peek();
-                    if next != closing(in_object) {
-                        next = self.enter(in_object)?;
-                        continue;
-                    }
-                }
-                _ => {
-                    self.scalar(next)?;
-                    next = self.peek();
-                }
-            }
-            // A value or an opening is passed; another may follow it.
-            let mut in_object = nest.innermost();
-            while next == closing(in_object) {
-                self.at += 1;
-                nest.close();
-                if nest.is_empty() {
-                    return Ok(());
-                }
-                in_object = nest.innermost();
-                next = self.peek();
-            }
-            if next != b',' {
-                return Err(Invalid);
-            }
-            self.at += 1;
-            next = self.enter(in_object)?;
-        }
-    }
-
-    /// Passes a value that holds no others and begins with `first`.
-    #[inline]
-    fn scalar(&mut self, first: u8) -> Result<(), Invalid> {
-        match first {
-            b'"' => {
-                self.at += 1;
-                self.end_string()
-            }
-            b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => Err(Invalid),
-        }
     }
 
     /// What is left of the text.
@@ -229,17 +183,6 @@ impl<'a> Scan<'a> {
         } else {
             Err(Invalid)
         }
-    }
-
-    /// The first byte of an element, or of the value behind a key.
-    #[inline]
-    fn enter(&mut self, in_object: bool) -> Result<u8, Invalid> {
-        if in_object {
-            self.take(b'"')?;
-            self.end_string()?;
-            self.take(b':')?;
-        }
-        Ok(self.peek())
     }
 
     /// What is left, as bytes. An error may leave the cursor anywhere.
@@ -263,81 +206,165 @@ impl<'a> Scan<'a> {
             Err(Invalid)
         }
     }
+}
 
-    /// Passes what is left of a string, its closing quote included.
-    #[inline]
-    fn end_string(&mut self) -> Result<(), Invalid> {
-        loop {
-            let left = self.left();
-            let len = plain_len(left);
-            self.at += len + 1;
-            match left.get(len) {
-                Some(b'"') => return Ok(()),
-                Some(b'\\') => self.end_escape()?,
-                _ => return Err(Invalid),
-            }
+// What follows passes a value by its place in the text, for a cursor is in
+// memory and a place in a register.
+
+/// The first byte from `at` on that isn't white space, 0 where none is left,
+/// and its place.
+#[inline(always)]
+fn next(bytes: &[u8], mut at: usize) -> (u8, usize) {
+    loop {
+        match bytes.get(at) {
+            Some(b' ' | b'\n' | b'\t' | b'\r') => at += 1,
+            Some(&byte) => return (byte, at),
+            None => return (0, at),
         }
     }
+}
 
-    #[inline(never)]
-    fn end_escape(&mut self) -> Result<(), Invalid> {
-        let len = match self.left() {
-            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 1,
-            [b'u', digits @ ..] => match digits.first_chunk::<4>() {
-                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => 5,
+/// Behind the object or array that begins at `at`, with all that is in it.
+fn nested_end(bytes: &[u8], mut at: usize) -> Result<usize, Invalid> {
+    let mut nest = Nest::default();
+    let (mut byte, _) = next(bytes, at);
+    loop {
+        // A value begins.
+        match byte {
+            b'{' | b'[' => {
+                let in_object = byte == b'{';
+                nest.open(in_object);
+                (byte, at) = next(bytes, at + 1);
+                if byte != closing(in_object) {
+                    (byte, at) = enter(bytes, byte, at, in_object)?;
+                    continue;
+                }
+            }
+            _ => (byte, at) = next(bytes, scalar_end(bytes, byte, at)?),
+        }
+        // A value or an opening is passed; another may follow it.
+        let mut in_object = nest.innermost();
+        while byte == closing(in_object) {
+            nest.close();
+            if nest.is_empty() {
+                return Ok(at + 1);
+            }
+            in_object = nest.innermost();
+            (byte, at) = next(bytes, at + 1);
+        }
+        if byte != b',' {
+            return Err(Invalid);
+        }
+        (byte, at) = next(bytes, at + 1);
+        (byte, at) = enter(bytes, byte, at, in_object)?;
+    }
+}
+
+/// The beginning of an element, or of the value behind the key at `at`.
+#[inline(always)]
+fn enter(bytes: &[u8], byte: u8, at: usize, in_object: bool) -> Result<(u8, usize), Invalid> {
+    if !in_object {
+        return Ok((byte, at));
+    }
+    if byte != b'"' {
+        return Err(Invalid);
+    }
+    match next(bytes, string_end(bytes, at + 1)?) {
+        (b':', at) => Ok(next(bytes, at + 1)),
+        _ => Err(Invalid),
+    }
+}
+
+/// Behind the value at `at` that holds no others and begins with `first`.
+#[inline(always)]
+fn scalar_end(bytes: &[u8], first: u8, at: usize) -> Result<usize, Invalid> {
+    match first {
+        b'"' => string_end(bytes, at + 1),
+        b'-' | b'0'..=b'9' => number_end(bytes, at),
+        b't' => word_end(bytes, at, b"true"),
+        b'f' => word_end(bytes, at, b"false"),
+        b'n' => word_end(bytes, at, b"null"),
+        _ => Err(Invalid),
+    }
+}
+
+/// Behind the closing quote of the string that goes on at `at`.
+#[inline(always)]
+fn string_end(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
+    let end = plain_end(bytes, at);
+    match bytes.get(end) {
+        Some(b'"') => Ok(end + 1),
+        _ => escaped_end(bytes, end),
+    }
+}
+
+/// The same for one that goes on with an escape.
+#[inline(never)]
+fn escaped_end(bytes: &[u8], mut at: usize) -> Result<usize, Invalid> {
+    while bytes.get(at) != Some(&b'"') {
+        at = plain_end(bytes, escape_end(bytes, at)?);
+    }
+    Ok(at + 1)
+}
+
+/// Behind the escapes that follow each other at `at`, one at least.
+#[inline]
+fn escape_end(bytes: &[u8], mut at: usize) -> Result<usize, Invalid> {
+    loop {
+        match bytes.get(at..at + 2) {
+            Some(
+                [
+                    b'\\',
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                ],
+            ) => at += 2,
+            Some([b'\\', b'u']) => match bytes.get(at + 2..at + 6) {
+                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => at += 6,
                 _ => return Err(Invalid),
             },
             _ => return Err(Invalid),
-        };
-        self.at += len;
-        Ok(())
-    }
-
-    #[inline]
-    fn number(&mut self) -> Result<(), Invalid> {
-        self.at += usize::from(self.next_byte() == b'-');
-        // A digit behind a leading 0 ends the number and fits nothing.
-        match self.next_byte() {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
         }
-        if self.next_byte() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.next_byte(), b'e' | b'E') {
-            self.at += 1;
-            self.at += usize::from(matches!(self.next_byte(), b'+' | b'-'));
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn digits(&mut self) -> Result<(), Invalid> {
-        let left = self.left();
-        let len = left.iter().position(|byte| !byte.is_ascii_digit());
-        match len.unwrap_or(left.len()) {
-            0 => Err(Invalid),
-            len => {
-                self.at += len;
-                Ok(())
-            }
+        // Quotes within quotes are escapes behind escapes.
+        if bytes.get(at) != Some(&b'\\') {
+            return Ok(at);
         }
     }
+}
 
-    /// The byte at the cursor, space or not; 0 at the end of the text.
-    #[inline]
-    fn next_byte(&self) -> u8 {
-        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+fn number_end(bytes: &[u8], mut at: usize) -> Result<usize, Invalid> {
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+    at += usize::from(byte(at) == b'-');
+    // A digit behind a leading 0 ends the number and fits nothing.
+    match byte(at) {
+        b'0' => at += 1,
+        _ => at = digits_end(bytes, at)?,
     }
+    if byte(at) == b'.' {
+        at = digits_end(bytes, at + 1)?;
+    }
+    if matches!(byte(at), b'e' | b'E') {
+        at += 1;
+        at += usize::from(matches!(byte(at), b'+' | b'-'));
+        at = digits_end(bytes, at)?;
+    }
+    Ok(at)
+}
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Invalid> {
-        if !self.left().starts_with(word) {
-            return Err(Invalid);
-        }
-        self.at += word.len();
-        Ok(())
+/// Behind one digit or more.
+#[inline]
+fn digits_end(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
+    let left = bytes.get(at..).unwrap_or_default();
+    let len = left.iter().position(|byte| !byte.is_ascii_digit());
+    match len.unwrap_or(left.len()) {
+        0 => Err(Invalid),
+        len => Ok(at + len),
+    }
+}
+
+fn word_end(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Invalid> {
+    match bytes.get(at..) {
+        Some(left) if left.starts_with(word) => Ok(at + word.len()),
+        _ => Err(Invalid),
     }
 }
 
@@ -349,24 +376,39 @@ fn closing(in_object: bool) -> u8 {
 
 /// The number of leading bytes that a string holds as they are: none of them
 /// a quote, a backslash or a control character.
+#[inline]
+pub(crate) fn plain_len(bytes: &[u8]) -> usize {
+    plain_end(bytes, 0)
+}
+
+/// Where the bytes from `at` on end that a string holds as they are.
 ///
 /// Most strings are keys and words, or long: eight bytes at a time find the
 /// end of the first, 64 at a time (which the compiler makes vectors of) pass
 /// through the second.
-#[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some((word, _)) = bytes[at..].split_first_chunk::<8>() {
+#[inline(always)]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    let far = at + 32;
+    while let Some(word) = bytes.get(at..).and_then(|left| left.first_chunk::<8>()) {
         let stops = stops(u64::from_le_bytes(*word));
         if stops != 0 {
             return at + stops.trailing_zeros() as usize / 8;
         }
         at += 8;
-        if at == 32 {
-            at += plain_blocks(&bytes[32..]);
+        if at == far {
+            at += plain_blocks(&bytes[at..]);
         }
     }
-    at + plain_bytes(&bytes[at..])
+    // What is missing of the last word is 0, which is a stop.
+    let word = match bytes.last_chunk::<8>() {
+        Some(last) if at < bytes.len() => u64::from_le_bytes(*last) >> (8 * (at + 8 - bytes.len())),
+        Some(_) => 0,
+        None => {
+            let left = bytes.get(at..).unwrap_or_default().iter().rev();
+            left.fold(0, |word, &byte| word << 8 | u64::from(byte))
+        }
+    };
+    at + stops(word).trailing_zeros() as usize / 8
 }
 
 /// The high bit of each byte that ends a plain run; right for the first one,
@@ -379,15 +421,6 @@ fn stops(word: u64) -> u64 {
     let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
     let escape = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     (quote_or_control | escape) & !word & (ONES << 7)
-}
-
-/// The same byte by byte, for the last few of a text.
-#[inline(never)]
-fn plain_bytes(bytes: &[u8]) -> usize {
-    let stop = bytes
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-    stop.unwrap_or(bytes.len())
 }
 
 /// The length of the leading blocks of 64 bytes without a stop.

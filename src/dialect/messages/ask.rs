@@ -5,7 +5,7 @@ use crate::dialect::ir::{
     At, Effort, Form, Given, Json, Reasoning, Request, Role, Settings, Text, Thinking, Tier, Tool,
     ToolChoice, ToolKind, Turn,
 };
-use crate::dialect::reading::{Reading, wrong};
+use crate::dialect::reading::{Element, Reading, wrong};
 use crate::error::Error;
 
 pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
@@ -17,7 +17,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
         ..Request::default()
     };
     system(&mut body, &mut request)?;
-    for (index, message) in body.list("messages")?.into_iter().enumerate() {
+    for (index, message) in body.each("messages")?.enumerate() {
         turns(message, index, &mut request)?;
     }
     for (index, json) in body.list("tools")?.into_iter().enumerate() {
@@ -55,7 +55,7 @@ fn system<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), E
 
 /// A message is one turn, or two where it has tool results and more: the
 /// results are the first.
-fn turns<'a>(json: &'a str, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
+fn turns<'a>(json: Element<'a>, index: usize, request: &mut Request<'a>) -> Result<(), Error> {
     let at = At::element("messages", index);
     let mut message = Reading::of(json, at)?;
     let role = match message.word("role")?.as_deref() {

@@ -6,7 +6,7 @@ use crate::dialect::ir::{
 };
 use crate::dialect::json::elements;
 use crate::dialect::members::{inside_quotes, is_object};
-use crate::dialect::reading::{Path, Reading, wrong};
+use crate::dialect::reading::{Elements, Path, Reading, wrong};
 use crate::dialect::seals::{self, Kind};
 use crate::error::Error;
 
@@ -27,22 +27,24 @@ pub(super) fn list<'a>(
             at,
         }]);
     }
-    let Some(blocks) = elements(content) else {
+    let Some(blocks) = Elements::of(content) else {
         let path = match field {
             "system" => Path::from(at),
             _ => Path::from(at).key(field),
         };
         return Err(wrong(path, "a text or an array of blocks"));
     };
-    let mut parts = Vec::with_capacity(blocks.len());
+    // Most have one.
+    let mut parts = Vec::with_capacity(1);
     // Marks on calls, which come as blocks of their own.
     let mut marks = Vec::new();
-    for (index, json) in blocks.into_iter().enumerate() {
+    for (index, element) in blocks.enumerate() {
+        let json = element.json;
         let at = match field {
             "system" => At::element(field, index),
             _ => at.within(field, index),
         };
-        let mut block = Reading::of(json, at)?;
+        let mut block = Reading::of(element, at)?;
         let cache = cache_mark(&mut block)?;
         match one(block, json, unknown)? {
             Block::Part(content) => parts.push(Part { content, cache, at }),
@@ -205,9 +207,10 @@ fn result<'a>(block: &mut Reading<'a>, unknown: &mut Unknown<'a>) -> Result<Tool
         }
         Some(raw) => {
             let blocks =
-                elements(raw).ok_or_else(|| wrong(path, "a text or an array of blocks"))?;
-            for (index, json) in blocks.into_iter().enumerate() {
-                let mut inner = Reading::of(json, path.element(index))?;
+                Elements::of(raw).ok_or_else(|| wrong(path, "a text or an array of blocks"))?;
+            for (index, element) in blocks.enumerate() {
+                let json = element.json;
+                let mut inner = Reading::of(element, path.element(index))?;
                 let cache = cache_mark(&mut inner)?;
                 if let Block::Part(content) = one(inner, json, unknown)? {
                     parts.push(Part {

@@ -8,14 +8,12 @@ use crate::dialect::ir::{
     At, Content, Effort, Form, Given, Json, Part, Reasoning, Request, Role, Seal, Setting,
     Settings, Text, Tier, Turn,
 };
-use crate::dialect::json::elements;
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Element, Elements, Reading};
 use crate::error::Error;
 
 type Unknown<'a> = Vec<(String, Json<'a>)>;
 
-pub(super) fn decode(body: &str) -> Result<Request<'_>, Error> {
-    let mut body = Reading::body(body)?;
+pub(super) fn decode(mut body: Reading<'_>) -> Result<Request<'_>, Error> {
     held::refuse(&mut body)?;
     let mut request = Request {
         model: body.text("model")?.unwrap_or_default(),
@@ -70,18 +68,19 @@ fn input<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), Er
         say(request, Role::User, "input", text);
         return Ok(());
     }
-    let Some(list) = elements(raw) else {
+    let Some(list) = Elements::of(raw) else {
         return Err(body.wrong("input", wanted));
     };
-    for (index, json) in list.into_iter().enumerate() {
-        item(json, At::element("input", index), request)?;
+    for (index, element) in list.enumerate() {
+        item(element, At::element("input", index), request)?;
     }
     Ok(())
 }
 
-fn item<'a>(json: &'a str, at: At, request: &mut Request<'a>) -> Result<(), Error> {
-    held::refuse_item(json, at)?;
-    let reading = Reading::of(json, at)?;
+fn item<'a>(element: Element<'a>, at: At, request: &mut Request<'a>) -> Result<(), Error> {
+    held::refuse_item(&element, at)?;
+    let json = element.json;
+    let reading = Reading::of(element, at)?;
     match items::one(reading, json, at, &mut request.unknown)? {
         Item::Message(role, mut parts) => {
             parts.iter_mut().for_each(forget_notes);

@@ -33,15 +33,14 @@ const FIELDS: [(&str, Option<&str>); 21] = [
     ("user", None),
 ];
 
-/// The repeated fields of the call `body`, as an object.
-pub(super) fn of(body: &str) -> String {
-    let asked = Members::of(body).unwrap_or_default();
+/// The repeated fields of the call `asked`, as an object.
+pub(super) fn of(asked: &Members<'_>) -> String {
     let mut out = Vec::with_capacity(1024);
     let mut fields = ObjectWriter::begin(&mut out);
     for (field, default) in FIELDS {
         let given = asked.get(field).filter(|raw| !is_null(raw));
         match (field, given) {
-            ("tools", Some(_)) => tools(&mut fields, &asked),
+            ("tools", Some(_)) => tools(&mut fields, asked),
             ("text", Some(raw)) => text(&mut fields, raw),
             (_, Some(raw)) => drop(fields.raw(field, raw)),
             (_, None) => {
@@ -106,9 +105,13 @@ fn text(fields: &mut ObjectWriter<'_>, raw: &str) {
 mod tests {
     use super::*;
 
+    fn of(body: &str) -> String {
+        super::of(&Members::of(body).unwrap())
+    }
+
     #[test]
     fn what_was_asked_is_repeated_with_its_defaults() {
-        let of = |body: &str| serde_json::from_str::<serde_json::Value>(&of(body)).unwrap();
+        let of = |body| serde_json::from_str::<serde_json::Value>(&of(body)).unwrap();
         let none = of("{}");
         for (field, default) in FIELDS {
             assert_eq!(none.get(field).is_some(), default.is_some(), "{field}");

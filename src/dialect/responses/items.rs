@@ -5,9 +5,9 @@ use crate::dialect::ir::{
     At, CacheMark, Citation, Content, Json, Maker, Media, MediaKind, Part, Reasoned, Role, Seal,
     Source, Text, ToolCall, ToolResult,
 };
-use crate::dialect::json::{elements, says_something};
+use crate::dialect::json::says_something;
 use crate::dialect::members::{Members, is_array, is_object};
-use crate::dialect::reading::{Path, Reading, wrong};
+use crate::dialect::reading::{Elements, Path, Reading, wrong};
 use crate::dialect::seals::{self, Kind};
 use crate::error::Error;
 
@@ -98,14 +98,15 @@ fn parts<'a>(
         let cache = None;
         return Ok(vec![Part { content, cache, at }]);
     }
-    let Some(elements) = elements(content) else {
+    let Some(elements) = Elements::of(content) else {
         return Err(wrong(
             format!("{at}.{field}"),
             "a text or an array of parts",
         ));
     };
-    let mut parts = Vec::with_capacity(elements.len());
-    for (index, json) in elements.into_iter().enumerate() {
+    // Most have one.
+    let mut parts = Vec::with_capacity(1);
+    for (index, json) in elements.enumerate() {
         let at = at.within(field, index);
         let mut part = Reading::of(json, at)?;
         let breakpoint = part.open("prompt_cache_breakpoint")?;

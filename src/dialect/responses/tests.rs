@@ -5,6 +5,7 @@ use crate::dialect::ir::{
     Citation, Class, Content, Effort, Event, Given, Json, Maker, Opening, Part, Piece, Place,
     Reasoned, Reasoning, Role, Seal, Text, Turn,
 };
+use crate::dialect::members::Members;
 use crate::dialect::translate::{self, Quirks, Wire};
 
 fn target(model: &str) -> Target<'_> {
@@ -130,7 +131,7 @@ fn reasoning_goes_back_to_its_maker_only() {
 /// The data of the frames that `events` become for a caller of `asked`.
 fn frames(asked: &str, events: &[Event<'_>]) -> Vec<serde_json::Value> {
     let exchange = Exchange {
-        asked: Responses.repeated(asked),
+        asked: echo::of(&Members::of(asked).unwrap_or_default()),
         ..Exchange::default()
     };
     let mut encoder = Responses.encoder(&exchange);

@@ -11,7 +11,7 @@ use crate::dialect::ir::{
     Answer, Citation, Event, Failure, Finish, Maker, Opening, Place, Reasoned, Seal, Start, Text,
 };
 use crate::dialect::loss::Losses;
-use crate::dialect::members::ObjectWriter;
+use crate::dialect::members::{Members, ObjectWriter};
 use crate::dialect::seals::{self, Kind};
 use crate::dialect::translate::{Encode, Exchange};
 
@@ -84,7 +84,7 @@ pub(super) enum Status<'s> {
 impl Head {
     pub(super) fn new(exchange: &Exchange) -> Self {
         let asked = match exchange.asked.is_empty() {
-            true => echo::of("{}"),
+            true => echo::of(&Members::default()),
             false => exchange.asked.clone(),
         };
         Self {

@@ -33,7 +33,7 @@ pub fn request(
     let text = simdutf8::basic::from_utf8(body)
         .map_err(|_| Error::invalid("reading the request body: it is not UTF-8"))?;
     let codec: &dyn Codec = client.codec();
-    let request = codec.decode_request(text)?;
+    let (request, asked) = codec.decode_asked(text)?;
     let mut out = Outgoing {
         body: Vec::with_capacity(body.len() + 256),
         ..Outgoing::default()
@@ -50,7 +50,7 @@ pub fn request(
         form_tool: out.form_tool,
         free_text_tools: out.free_text_tools.clone(),
         renamed_tools: out.renamed_tools.clone(),
-        asked: codec.repeated(text),
+        asked,
     };
     Ok((out, exchange))
 }

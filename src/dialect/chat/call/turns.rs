@@ -1,5 +1,7 @@
 //! Writes the conversation: `messages`.
 
+use std::borrow::Borrow;
+
 use super::{LONGEST_NAME, Outgoing, Target};
 use crate::dialect::ids;
 use crate::dialect::ir::{
@@ -78,9 +80,15 @@ struct Messages<'o> {
 impl Messages<'_> {
     /// A message of words and media.
     fn words(&mut self, role: &str, turn: &Turn<'_>) {
+        if let Some(text) = self.only_text(&turn.parts) {
+            let name = self.name(turn);
+            let mut message = self.list.object();
+            message.text("role", role).said_if("name", name);
+            message.said("content", text);
+            return message.end();
+        }
         let mut content = Vec::new();
-        let parts: Vec<&Part<'_>> = turn.parts.iter().collect();
-        if !self.content(&mut content, &parts) {
+        if !self.content(&mut content, &turn.parts) {
             return;
         }
         let name = self.name(turn);
@@ -99,28 +107,35 @@ impl Messages<'_> {
         turn.name.as_ref().filter(|_| !refused)
     }
 
+    /// The text that is all of a content, which is written as such.
+    fn only_text<'p, 'a: 'p>(
+        &mut self,
+        parts: &'p [impl Borrow<Part<'a>>],
+    ) -> Option<&'p Text<'a>> {
+        let [part] = parts else { return None };
+        let Part { content, cache, at } = part.borrow();
+        let Content::Text { text, .. } = content else {
+            return None;
+        };
+        if cache.is_some() {
+            if self.target.quirks.takes_cache_control {
+                return None;
+            }
+            lose_mark(*at, &mut self.out.losses);
+        }
+        Some(text)
+    }
+
     /// Writes a content, as a text if it is nothing else; says whether there
     /// is any.
-    fn content(&mut self, content: &mut Vec<u8>, parts: &[&Part<'_>]) -> bool {
-        let marks = self.target.quirks.takes_cache_control;
-        if let [
-            Part {
-                content: Content::Text { text, .. },
-                cache,
-                at,
-            },
-        ] = parts
-            && (cache.is_none() || !marks)
-        {
-            if cache.is_some() {
-                lose_mark(*at, &mut self.out.losses);
-            }
+    fn content<'a>(&mut self, content: &mut Vec<u8>, parts: &[impl Borrow<Part<'a>>]) -> bool {
+        if let Some(text) = self.only_text(parts) {
             text.write(content);
             return true;
         }
         let mut list = ListWriter::begin(content);
         let mut written = 0;
-        for part in parts {
+        for part in parts.iter().map(Borrow::borrow) {
             let mut json = Vec::new();
             let mut object = ObjectWriter::begin(&mut json);
             if self.part(&mut object, part) {
@@ -306,16 +321,17 @@ impl Messages<'_> {
             None if whole.cache.is_some() => lose_mark(whole.at, &mut self.out.losses),
             _ => {}
         }
-        let words: Vec<&Part<'_>> = words.iter().collect();
         let mut content = Vec::new();
-        let has_words = !words.is_empty() && self.content(&mut content, &words);
+        let only = self.only_text(&words);
+        let has_words = only.is_none() && self.content(&mut content, &words);
         let mut message = self.list.object();
         message
             .text("role", "tool")
             .said("tool_call_id", &ids::fit(&result.call, LONGEST_ID));
-        match has_words {
-            true => message.key("content").extend_from_slice(&content),
-            false => drop(message.text("content", "")),
+        match only {
+            Some(text) => drop(message.said("content", text)),
+            None if has_words => message.key("content").extend_from_slice(&content),
+            None => drop(message.text("content", "")),
         }
         message.end();
     }

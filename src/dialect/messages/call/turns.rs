@@ -168,7 +168,7 @@ impl Message<'_, '_> {
                 Content::Text { text, .. } if ends_early && is_last => {
                     blocks.text(&text.trimmed_end(), mark);
                 }
-                _ => blocks.part(part, mark),
+                content => blocks.part(content, part.at, mark),
             }
         }
         blocks.list.end();
@@ -225,10 +225,10 @@ impl Blocks<'_> {
         self.text(&said, mark);
     }
 
-    fn part(&mut self, part: &Part<'_>, mark: Option<CacheMark>) {
-        match &part.content {
+    fn part(&mut self, content: &Content<'_>, at: At, mark: Option<CacheMark>) {
+        match content {
             Content::Text { text, .. } | Content::Refusal(text) => self.text(text, mark),
-            Content::Media(media) => self.media(media, part.at, mark),
+            Content::Media(media) => self.media(media, at, mark),
             Content::Reasoning(reasoned) => match &reasoned.seal {
                 Some(seal) if seal.maker == Maker::Anthropic => {
                     self.block(mark.filter(|_| false), |block| {
@@ -244,15 +244,15 @@ impl Blocks<'_> {
                         }
                     });
                 }
-                _ => self.out.losses.dropped(part.at),
+                _ => self.out.losses.dropped(at),
             },
-            Content::Call(call) => self.call(call, part.at, mark),
-            Content::Result(result) => self.result(result, part.at, mark),
+            Content::Call(call) => self.call(call, at, mark),
+            Content::Result(result) => self.result(result, at, mark),
             Content::Foreign { maker, json } if *maker == Maker::Anthropic => {
                 self.list.next().extend_from_slice(json.as_str().as_bytes());
                 self.written += 1;
             }
-            Content::Foreign { .. } => self.out.losses.dropped(part.at),
+            Content::Foreign { .. } => self.out.losses.dropped(at),
         }
     }
 
@@ -282,18 +282,6 @@ impl Blocks<'_> {
     }
 
     fn result(&mut self, result: &ToolResult<'_>, at: At, mark: Option<CacheMark>) {
-        let mut content = Vec::new();
-        let mut inner = Blocks {
-            list: ListWriter::begin(&mut content),
-            written: 0,
-            out: self.out,
-        };
-        for part in &result.parts {
-            let at = Part { at, ..part.clone() };
-            inner.part(&at, part.cache);
-        }
-        let written = inner.written;
-        inner.list.end();
         let only = match &result.parts[..] {
             [
                 Part {
@@ -301,16 +289,30 @@ impl Blocks<'_> {
                     cache: None,
                     ..
                 },
-            ] => Some(text),
+            ] => Some(text).filter(|text| !text.is_blank()),
             _ => None,
         };
+        let mut content = Vec::new();
+        let mut written = 0;
+        if only.is_none() {
+            let mut inner = Blocks {
+                list: ListWriter::begin(&mut content),
+                written,
+                out: self.out,
+            };
+            for part in &result.parts {
+                inner.part(&part.content, at, part.cache);
+            }
+            written = inner.written;
+            inner.list.end();
+        }
         self.block(mark, |block| {
             block
                 .text("type", "tool_result")
                 .said("tool_use_id", &ids::fit(&result.call, LONGEST_ID));
             match only {
-                _ if written == 0 => {}
                 Some(text) => drop(block.said("content", text)),
+                None if written == 0 => {}
                 None => block.key("content").extend_from_slice(&content),
             }
             if result.is_error {

@@ -5,8 +5,7 @@
 //! it is refused.
 
 use crate::dialect::ir::At;
-use crate::dialect::members::Members;
-use crate::dialect::reading::Reading;
+use crate::dialect::reading::{Element, Reading};
 use crate::error::Error;
 
 /// Fields that name what is kept, what that is, and what to do instead.
@@ -52,8 +51,8 @@ pub(super) fn refuse(body: &mut Reading<'_>) -> Result<(), Error> {
 
 /// Refuses an item that is only a name for another: `item_reference`, which
 /// needn't say so.
-pub(super) fn refuse_item(json: &str, at: At) -> Result<(), Error> {
-    let Some(item) = Members::of(json) else {
+pub(super) fn refuse_item(element: &Element<'_>, at: At) -> Result<(), Error> {
+    let Some(item) = &element.members else {
         return Ok(());
     };
     let is_reference = match item.text("type").as_deref() {

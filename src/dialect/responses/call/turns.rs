@@ -6,7 +6,8 @@ use super::LONGEST_NAME;
 use crate::dialect::chat::write_url;
 use crate::dialect::ids;
 use crate::dialect::ir::{
-    At, Content, Maker, Media, MediaKind, Part, Reasoned, Request, Role, Source, Text, ToolCall, Turn,
+    At, Content, Maker, Media, MediaKind, Part, Reasoned, Request, Role, Source, Text, ToolCall,
+    Turn,
 };
 use crate::dialect::loss::Losses;
 use crate::dialect::members::{ListWriter, ObjectWriter};
