@@ -7,7 +7,9 @@
 //!
 //! `nowait:<maker>:<kind>:<length of the id>:<id><mark>`
 
-use super::ir::{Maker, Seal, Text};
+use std::collections::HashMap;
+
+use super::ir::{Content, Maker, Part, Seal, Text};
 
 /// What a mark is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,26 @@ pub fn untagged<'a>(mark: &Text<'a>) -> Option<(Kind, Seal<'a>)> {
         is_redacted: *kind == Kind::Redacted,
     };
     Some((*kind, seal))
+}
+
+/// Puts marks on calls, each on the first of the call whose id is the mark's; one
+/// for which there is none is dropped. Of several for one call the last counts.
+pub fn put<'a: 'p, 'p>(marks: Vec<Seal<'a>>, parts: impl Iterator<Item = &'p mut Part<'a>>) {
+    let mut marks: HashMap<_, _> = marks
+        .into_iter()
+        .filter_map(|seal| Some((seal.id.clone()?, Seal { id: None, ..seal })))
+        .collect();
+    for part in parts {
+        // Most conversations have none.
+        if marks.is_empty() {
+            return;
+        }
+        if let Content::Call(call) = &mut part.content
+            && let Some(seal) = marks.remove(&call.id)
+        {
+            call.seal = Some(seal);
+        }
+    }
 }
 
 #[cfg(test)]

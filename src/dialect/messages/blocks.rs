@@ -51,15 +51,7 @@ pub(super) fn list<'a>(
             Block::Mark(seal) => marks.push(seal),
         }
     }
-    for seal in marks {
-        let marked = parts.iter_mut().find_map(|part| match &mut part.content {
-            Content::Call(call) if Some(&call.id) == seal.id.as_ref() => Some(call),
-            _ => None,
-        });
-        if let Some(call) = marked {
-            call.seal = Some(Seal { id: None, ..seal });
-        }
-    }
+    seals::put(marks, parts.iter_mut());
     Ok(parts)
 }
 

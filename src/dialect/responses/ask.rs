@@ -9,6 +9,7 @@ use crate::dialect::ir::{
     Settings, Text, Tier, Turn,
 };
 use crate::dialect::reading::{Element, Elements, Reading};
+use crate::dialect::seals;
 use crate::error::Error;
 
 type Unknown<'a> = Vec<(String, Json<'a>)>;
@@ -71,13 +72,22 @@ fn input<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(), Er
     let Some(list) = Elements::of(raw) else {
         return Err(body.wrong("input", wanted));
     };
+    // Marks on calls, which come as items of their own.
+    let mut marks = Vec::new();
     for (index, element) in list.enumerate() {
-        item(element, At::element("input", index), request)?;
+        item(element, At::element("input", index), request, &mut marks)?;
     }
+    let parts = request.turns.iter_mut().flat_map(|turn| &mut turn.parts);
+    seals::put(marks, parts);
     Ok(())
 }
 
-fn item<'a>(element: Element<'a>, at: At, request: &mut Request<'a>) -> Result<(), Error> {
+fn item<'a>(
+    element: Element<'a>,
+    at: At,
+    request: &mut Request<'a>,
+    marks: &mut Vec<Seal<'a>>,
+) -> Result<(), Error> {
     held::refuse_item(&element, at)?;
     let json = element.json;
     let reading = Reading::of(element, at)?;
@@ -95,7 +105,7 @@ fn item<'a>(element: Element<'a>, at: At, request: &mut Request<'a>) -> Result<(
         Item::Result(result) => {
             request.say(turn(Role::Tool, vec![Content::Result(result)], at));
         }
-        Item::Mark(seal) => mark(request, seal),
+        Item::Mark(seal) => marks.push(seal),
     }
     Ok(())
 }
@@ -110,18 +120,6 @@ fn forget_notes(part: &mut Part<'_>) {
     {
         citations.clear();
         *logprobs = None;
-    }
-}
-
-/// Puts a mark on the call it belongs to.
-fn mark<'a>(request: &mut Request<'a>, seal: Seal<'a>) {
-    let parts = request.turns.iter_mut().flat_map(|turn| &mut turn.parts);
-    let marked = parts.rev().find_map(|part| match &mut part.content {
-        Content::Call(call) if Some(&call.id) == seal.id.as_ref() => Some(call),
-        _ => None,
-    });
-    if let Some(call) = marked {
-        call.seal = Some(Seal { id: None, ..seal });
     }
 }
 
