@@ -90,6 +90,12 @@ impl Stored {
     pub fn body(&self) -> &Bytes {
         &self.body
     }
+
+    /// Whether what the body says that it took is an estimate. A stream says
+    /// nothing where nothing was told.
+    pub fn tells_an_estimate(&self) -> bool {
+        self.form == Form::Whole && self.usage.is_some_and(|usage| usage.estimated)
+    }
 }
 
 /// One object, or a stream of events.

@@ -7,6 +7,7 @@ mod failures;
 mod gemini;
 mod recorded;
 mod several;
+mod vectors;
 
 use bytes::Bytes;
 use http::Request;
