@@ -14,6 +14,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub(super) use codec::VERSION;
 pub(super) use codec::{decode, encode};
 
 use crate::dialect::{Finish, Format, Usage};
