@@ -144,10 +144,8 @@ impl Crossing {
 
     /// What came in one piece, without its coding.
     pub(super) fn decoded(&self, asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
-        let coding = Coding::of(&asked.fields).map_err(|error| Broken {
-            kind: FailureKind::Protocol,
-            told: Told::Ours(error),
-        })?;
+        let coding = Coding::of(&asked.fields)
+            .map_err(|error| unreadable(&asked.callee, error.message()))?;
         let Source::Kept(body) = &asked.body else {
             return Err(unreadable(
                 &asked.callee,
