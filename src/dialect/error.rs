@@ -420,7 +420,7 @@ mod tests {
         }
         let event = error_event(Format::Responses, &view, 9);
         assert!(event.ends_with(b",\"sequence_number\":9}\n\n"));
-        let data = crate::sse::data(&event).expect("it has data");
+        let data = sse::data(&event).expect("it has data");
         let told: serde_json::Value = serde_json::from_slice(&data).expect("JSON");
         assert_eq!(told["error"]["message"], told["message"]);
         assert_eq!(told["error"]["code"], told["code"]);

@@ -11,20 +11,20 @@ use crate::stage::scripted::{Beat, Played, Scripted, events, json as whole};
 use crate::stage::{Caller as Connection, Stage};
 
 /// Held by a provider's answer, whose end each of them tells.
-type Held = mpsc::UnboundedReceiver<oneshot::Sender<()>>;
+type Held = mpsc::Receiver<oneshot::Sender<()>>;
 
 /// A provider that says what `says` makes of its path and no more, where that
 /// is something; else it repeats what it was asked.
 async fn hanging(
     says: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
 ) -> (Scripted, Held) {
-    let (hold, held) = mpsc::unbounded_channel();
+    let (hold, held) = mpsc::channel(8);
     let provider = Scripted::start(move |seen| {
         let answer = match says(seen.uri.path()) {
             None => repeat(&seen),
             Some(said) => {
                 let (end, wait) = oneshot::channel();
-                hold.send(end).unwrap();
+                hold.try_send(end).unwrap();
                 let beats = [Beat::Data(said.into()), Beat::Until(wait), Beat::Hang];
                 match seen.text().contains("\"stream\":true") {
                     true => events(Played::steps(beats)),
