@@ -185,6 +185,40 @@ async fn callers_under_way_at_once_travel_together() {
     panic!("nobody travelled with anybody");
 }
 
+/// The same model at a provider of the caller's dialect and at Google's.
+#[tokio::test]
+async fn embeddings_fall_back_from_one_dialect_to_the_other() {
+    let (google, asked) = start().await;
+    let openai = Scripted::start(|seen: Seen| {
+        let body: Value = serde_json::from_slice(&seen.body).unwrap();
+        assert_eq!((&body["model"], &body["input"]), (&json!("busy"), &json!("a")));
+        std::future::ready(whole(
+            200,
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[7]}],"model":"busy","usage":{"prompt_tokens":2,"total_tokens":2}}"#,
+        ))
+    })
+    .await;
+    let stage = stage(
+        &google,
+        &format!(
+            "[providers.openai]\napi_key = \"k\"\nbase_url = \"{}\"\npool.warm = 0\n[retry]\nattempts = 2\n\
+             [models.both]\ntargets = [\"google/busy\", \"openai/busy\"]\n",
+            openai.base("/v1")
+        ),
+    );
+    for cache in ["miss", "hit"] {
+        let body = json!({"model": "both", "input": "a", "user": "u"}).to_string();
+        let answer = stage.call(post("/v1/embeddings", body)).await;
+        assert_ok(&answer);
+        assert_eq!(answer.json()["data"][0]["embedding"][0], 7);
+        // Whoever answered was told all of it, and told what it took.
+        assert_eq!(answer.header("x-nowait-dropped"), "");
+        assert_eq!(answer.header("x-nowait-estimated"), "");
+        assert!(answer.header("cache-status").contains(cache));
+    }
+    assert_eq!(asked.lock().len(), 1);
+}
+
 #[tokio::test]
 async fn what_cant_be_embedded_is_told_in_openais_words() {
     let (provider, asked) = start().await;
