@@ -229,10 +229,9 @@ impl Inputs {
         head.keeps = self.keys.is_some();
         if !answered.carried {
             head = head.for_others();
-            head.attempt = Attempt {
-                dropped: head.attempt.dropped,
-                ..Attempt::default()
-            };
+            let theirs = std::mem::take(&mut head.attempt);
+            head.attempt.dropped = theirs.dropped;
+            head.attempt.race.answered_by = theirs.race.answered_by;
             head.is_joined = true;
         }
         let took = began.elapsed();
@@ -281,6 +280,9 @@ impl Inputs {
             .and_then(|value| HeaderValue::from_bytes(value).ok())
             .unwrap_or_else(|| HeaderValue::from_static("application/json"));
         let is_estimated = count::is_estimated(&head.fields);
+        let by = head.attempt.race.answered_by.as_ref();
+        let label = by.map(|target| target.label(&self.label.tenant));
+        let label = label.unwrap_or_else(|| Arc::clone(&self.label));
         let dropped: Option<Box<str>> = head.attempt.dropped.header().map(Into::into);
         let asked = keys
             .iter()
@@ -289,7 +291,7 @@ impl Inputs {
         for ((key, _), piece) in asked.zip(pieces) {
             let alone = piece.alone();
             let mut stored = Stored::new(
-                Arc::clone(&self.label),
+                Arc::clone(&label),
                 Format::Embeddings,
                 stored::Form::Whole,
                 content_type.clone(),

@@ -215,6 +215,7 @@ async fn embeddings_fall_back_from_one_dialect_to_the_other() {
         assert_eq!(answer.header("x-nowait-dropped"), "");
         assert_eq!(answer.header("x-nowait-estimated"), "");
         assert!(answer.header("cache-status").contains(cache));
+        assert_eq!(answer.header("x-nowait-provider"), "openai", "{cache}");
     }
     assert_eq!(asked.lock().len(), 1);
 }
