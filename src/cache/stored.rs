@@ -14,6 +14,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub(super) use codec::VERSION;
 pub(super) use codec::{decode, encode};
 
 use crate::dialect::{Finish, Format, Usage};
@@ -89,6 +91,12 @@ impl Stored {
     /// What the provider sent, as it sent it.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// Whether what the body says that it took is an estimate. A stream says
+    /// nothing where nothing was told.
+    pub fn tells_an_estimate(&self) -> bool {
+        self.form == Form::Whole && self.usage.is_some_and(|usage| usage.estimated)
     }
 }
 

@@ -120,7 +120,8 @@ impl<'a> OpenAiError<'a> {
     }
 }
 
-/// The Responses API's `error` event is flat.
+/// The Responses API's `error` event is flat by its specification; the official
+/// SDKs raise what has an `error` in it, as the API sends it too.
 #[derive(Serialize)]
 struct ResponsesError<'a> {
     #[serde(rename = "type")]
@@ -128,6 +129,7 @@ struct ResponsesError<'a> {
     code: &'static str,
     message: &'a str,
     param: Option<&'a str>,
+    error: OpenAiError<'a>,
     sequence_number: u64,
 }
 
@@ -138,6 +140,7 @@ impl<'a> ResponsesError<'a> {
             code: view.kind.code(),
             message: view.message,
             param: view.param,
+            error: OpenAiError::of(view),
             sequence_number,
         }
     }
@@ -417,5 +420,9 @@ mod tests {
         }
         let event = error_event(Format::Responses, &view, 9);
         assert!(event.ends_with(b",\"sequence_number\":9}\n\n"));
+        let data = sse::data(&event).expect("it has data");
+        let told: serde_json::Value = serde_json::from_slice(&data).expect("JSON");
+        assert_eq!(told["error"]["message"], told["message"]);
+        assert_eq!(told["error"]["code"], told["code"]);
     }
 }

@@ -139,6 +139,12 @@ impl Wire {
         }
     }
 
+    /// Whether calls of `format` can be written in it: conversations in any
+    /// form, all else where there is a way ([`embed`], [`count`]).
+    pub fn says(self, format: Format) -> bool {
+        Self::of(format).is_some() || self == Self::Gemini
+    }
+
     /// Whose it is.
     pub fn dialect(self) -> Dialect {
         match self {

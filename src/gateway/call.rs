@@ -24,8 +24,8 @@ use super::terms::Asking;
 use super::{Asked, Caller, Gateway, Source};
 use crate::cache::Form as Kept;
 use crate::config::Share;
+use crate::dialect::Format;
 use crate::dialect::peek::{Peek, peek};
-use crate::dialect::{Format, answer};
 use crate::error::Error;
 use crate::provider::StreamUsage;
 
@@ -219,6 +219,7 @@ async fn whole(
     let status = asked.status;
     let fields = std::mem::take(&mut asked.fields);
     let is_read = status == StatusCode::OK && matches!(Coding::of(&fields), Ok(Coding::Identity));
+    let is_estimated = count::is_estimated(&fields);
     let attempt = &mut ledger.attempt;
     let body = if let Source::Kept(body) = asked.body {
         if !body.is_empty() {
@@ -244,7 +245,8 @@ async fn whole(
     if is_read {
         // Of a kept one it is known.
         if ledger.shared.as_kept().is_none() {
-            (ledger.attempt.usage, ledger.attempt.finish) = answer::outcome(format, &body);
+            (ledger.attempt.usage, ledger.attempt.finish) =
+                count::outcome(format, &body, is_estimated);
         }
     }
     Ok(Answered {

@@ -1,4 +1,5 @@
-//! Tokens counted here, where no provider of the model can be asked.
+//! Tokens counted here, where no provider of the model can be asked; and what
+//! marks an estimate as one.
 //!
 //! `/v1/messages/count_tokens` is Anthropic's. Its callers call it before the
 //! call itself, whoever serves the model, and rather take an estimate that says
@@ -9,10 +10,11 @@ use http::StatusCode;
 use super::ledger::Ledger;
 use super::reply::Answered;
 use super::{Caller, Gateway};
-use crate::dialect::Format;
 use crate::dialect::estimate::count_tokens;
 use crate::dialect::peek::Peek;
+use crate::dialect::{Finish, Format, Usage, answer};
 use crate::error::Error;
+use crate::http1::{Fields, Name, NameSet};
 
 /// The header that names what of an answer is an estimate.
 const ESTIMATED: &[u8] = b"x-nowait-estimated";
@@ -47,4 +49,33 @@ pub(super) fn estimated(
     let mut answered = Answered::whole(StatusCode::OK, "application/json", told.into_bytes());
     answered.fields.push_text(ESTIMATED, b"input_tokens");
     Ok(Some(answered))
+}
+
+/// Says of an answer that what it tells of its tokens is an estimate.
+pub(super) fn mark(fields: &mut Fields) {
+    if !is_estimated(fields) {
+        fields.push_text(ESTIMATED, b"usage");
+    }
+}
+
+/// Whether it says so.
+pub(super) fn is_estimated(fields: &Fields) -> bool {
+    let is_it = |name: &[u8]| name.eq_ignore_ascii_case(ESTIMATED);
+    fields.may_have(NameSet::of(&[Name::XNowaitOther]))
+        && fields.iter().any(|field| is_it(field.text))
+}
+
+/// What a whole answer took, and how it ended. Tokens are an estimate where its
+/// head says so.
+pub(super) fn outcome(
+    format: Format,
+    body: &[u8],
+    is_estimated: bool,
+) -> (Option<Usage>, Option<Finish>) {
+    let (usage, finish) = answer::outcome(format, body);
+    let usage = usage.map(|usage| Usage {
+        estimated: usage.estimated || is_estimated,
+        ..usage
+    });
+    (usage, finish)
 }

@@ -21,14 +21,16 @@ use super::asked::{Asked, Source};
 use super::attempt::Attempt;
 use super::attempt::failure::FailureKind;
 use super::commit::{Broken, Told};
+use super::count as estimates;
 use super::draft::Draft;
 use super::encoding::Coding;
 use super::headers;
 use super::plan::{Callee, Candidate};
 use super::relay::cut_short;
 use crate::config::OnLoss;
+use crate::dialect::ir::Failure;
 use crate::dialect::loss::Losses;
-use crate::dialect::translate::{self, Exchange, Outgoing, Stream, Wire};
+use crate::dialect::translate::{self, Exchange, Outgoing, Stream, Translated, Wire, count, embed};
 use crate::dialect::{Dialect, Ending, Format, complaint, unfold};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name};
@@ -38,15 +40,26 @@ use crate::http1::{Fields, Name};
 pub(super) struct Crossing {
     /// The caller's form.
     format: Format,
+    /// Theirs too in which it is told of errors.
     client: Wire,
     provider: Wire,
     exchange: Exchange,
+    sought: Sought,
     pub(super) body: Bytes,
     pub(super) path: PathAndQuery,
     /// Headers it needs beside those of every call to this provider.
     pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     /// What of it could not be said.
     pub(super) losses: Losses,
+}
+
+/// What is asked for, and so what an answer is read as.
+#[derive(Debug)]
+enum Sought {
+    /// What a model says.
+    Words,
+    Vectors(embed::Vectors),
+    Count,
 }
 
 impl Crossing {
@@ -63,30 +76,23 @@ impl Crossing {
     ) -> Result<Self, Error> {
         let (target, format) = (&candidate.target, candidate.format);
         let callee = &target.callee;
-        let client = Wire::of(format)
-            .expect("a way through another form is planned for calls that can be translated");
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let (
-            Outgoing {
-                body,
-                path,
-                headers,
-                losses,
-                ..
-            },
-            mut exchange,
-        ) = translate::request(
-            client,
-            provider,
-            &draft.body(candidate),
-            &translate::Target {
-                model: &target.model,
-                quirks: callee.provider.quirks,
-                marks_cache: candidate.marks_cache,
-            },
-            &draft.request_id,
-            since.unwrap_or_default().as_secs(),
-        )?;
+        let client = Wire::of(format).or_else(|| Wire::native(format.dialect()));
+        let client = client.expect("every format is of a dialect that has a form");
+        let body = draft.body(candidate);
+        let to = translate::Target {
+            model: &target.model,
+            quirks: callee.provider.quirks,
+            marks_cache: candidate.marks_cache,
+        };
+        let (outgoing, mut exchange, sought) =
+            said(format, (client, provider), &body, &to, &draft.request_id)?;
+        let Outgoing {
+            body,
+            path,
+            headers,
+            losses,
+            ..
+        } = outgoing;
         if on_loss == OnLoss::Reject
             && let Some(error) = losses.refused()
         {
@@ -100,6 +106,7 @@ impl Crossing {
             client,
             provider,
             exchange,
+            sought,
             body: body.into(),
             path: callee.path_of(&path, &target.model, provider.dialect())?,
             headers,
@@ -137,10 +144,8 @@ impl Crossing {
 
     /// What came in one piece, without its coding.
     pub(super) fn decoded(&self, asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
-        let coding = Coding::of(&asked.fields).map_err(|error| Broken {
-            kind: FailureKind::Protocol,
-            told: Told::Ours(error),
-        })?;
+        let coding = Coding::of(&asked.fields)
+            .map_err(|error| unreadable(&asked.callee, error.message()))?;
         let Source::Kept(body) = &asked.body else {
             return Err(unreadable(
                 &asked.callee,
@@ -162,10 +167,8 @@ impl Crossing {
         asked: Box<Asked>,
         attempt: &mut Attempt,
     ) -> Result<Box<Asked>, Broken> {
-        let body = asked.ready();
-        let told = translate::answer(self.provider, self.client, body, &self.exchange);
-        let translated = match told {
-            Ok(translated) => translated,
+        let (translated, is_estimated) = match self.read(asked.ready()) {
+            Ok(read) => read,
             Err(failure) if failure.code.is_some() || failure.status.is_some() => {
                 let status = StatusCode::from_u16(failure.status());
                 let said = Box::new(Asked {
@@ -190,11 +193,35 @@ impl Crossing {
             Some(events) => (EVENTS, events),
             None => (JSON, body),
         };
+        let mut fields = self.fields(&asked.fields, content_type);
+        if is_estimated {
+            estimates::mark(&mut fields);
+        }
         Ok(Box::new(Asked {
-            fields: self.fields(&asked.fields, content_type),
+            fields,
             body: Source::Kept(body),
             ..*asked
         }))
+    }
+
+    /// What a provider's whole answer says, in the caller's words; and whether
+    /// what it took is a guess.
+    fn read(&self, body: &[u8]) -> Result<(Translated, bool), Failure> {
+        let without_loss = |body| Translated {
+            body,
+            losses: Losses::default(),
+        };
+        Ok(match &self.sought {
+            Sought::Words => {
+                let told = translate::answer(self.provider, self.client, body, &self.exchange)?;
+                (told, false)
+            }
+            Sought::Vectors(vectors) => {
+                let told = vectors.answer(body)?;
+                (without_loss(told.body), told.usage.estimated)
+            }
+            Sought::Count => (without_loss(count::answer(body)?), false),
+        })
     }
 
     /// A refusal, as one of the caller's dialect.
@@ -245,6 +272,34 @@ fn unreadable(callee: &Callee, why: &str) -> Broken {
             format!("the answer of {name} can't be translated: {why}"),
         )),
     }
+}
+
+/// What a call of `format` says, in the second form, and what its answer is
+/// read by.
+fn said(
+    format: Format,
+    (client, provider): (Wire, Wire),
+    body: &Bytes,
+    to: &translate::Target<'_>,
+    id: &str,
+) -> Result<(Outgoing, Exchange, Sought), Error> {
+    let nothing = || Exchange {
+        id: id.to_owned(),
+        ..Exchange::default()
+    };
+    Ok(match format {
+        Format::Embeddings => {
+            let (outgoing, vectors) = embed::request(body, to)?;
+            (outgoing, nothing(), Sought::Vectors(vectors))
+        }
+        Format::CountTokens => (count::request(body, to)?, nothing(), Sought::Count),
+        Format::Chat | Format::Responses | Format::Completions | Format::Messages => {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let now = since.unwrap_or_default().as_secs();
+            let (outgoing, exchange) = translate::request(client, provider, body, to, id, now)?;
+            (outgoing, exchange, Sought::Words)
+        }
+    })
 }
 
 /// A stream of a provider's, read as one of the caller's.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::attempt::{Attempt, Limits};
+use super::count;
 use super::course::Course;
 use super::flight::{self, Head, Kept};
 use super::relay::Form;
@@ -156,6 +157,9 @@ impl Inputs {
         let oldest = hits.iter().max_by_key(|hit| hit.age)?;
         let nearest = hits.iter().map(|hit| hit.seconds_left()).min()?;
         let mut head = Head::kept(oldest);
+        if hits.iter().any(|hit| hit.stored.tells_an_estimate()) {
+            count::mark(&mut head.fields);
+        }
         head.kept = head.kept.map(|kept| Kept {
             seconds_left: nearest,
             usage: None,
@@ -225,7 +229,9 @@ impl Inputs {
         head.keeps = self.keys.is_some();
         if !answered.carried {
             head = head.for_others();
-            head.attempt = Attempt::default();
+            let theirs = std::mem::take(&mut head.attempt);
+            head.attempt.dropped = theirs.dropped;
+            head.attempt.race.answered_by = theirs.race.answered_by;
             head.is_joined = true;
         }
         let took = began.elapsed();
@@ -273,19 +279,27 @@ impl Inputs {
         let content_type = content_type
             .and_then(|value| HeaderValue::from_bytes(value).ok())
             .unwrap_or_else(|| HeaderValue::from_static("application/json"));
+        let is_estimated = count::is_estimated(&head.fields);
+        let by = head.attempt.race.answered_by.as_ref();
+        let label = by.map(|target| target.label(&self.label.tenant));
+        let label = label.unwrap_or_else(|| Arc::clone(&self.label));
+        let dropped: Option<Box<str>> = head.attempt.dropped.header().map(Into::into);
         let asked = keys
             .iter()
             .zip(&self.known)
             .filter(|(_, known)| known.is_none());
         for ((key, _), piece) in asked.zip(pieces) {
+            let alone = piece.alone();
             let mut stored = Stored::new(
-                Arc::clone(&self.label),
+                Arc::clone(&label),
                 Format::Embeddings,
                 stored::Form::Whole,
                 content_type.clone(),
-                &piece.alone(),
+                &alone,
             );
             stored.took = took;
+            stored.dropped.clone_from(&dropped);
+            (stored.usage, _) = count::outcome(Format::Embeddings, &alone, is_estimated);
             gateway.cache.keep(*key, stored);
         }
     }

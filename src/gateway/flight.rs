@@ -20,6 +20,7 @@ use super::Gateway;
 use super::account::{Account, Ended};
 use super::asked::Asked;
 use super::attempt::{Attempt, Limits};
+use super::count;
 use super::course::Course;
 use super::embed::{Inputs, Means, Refused};
 use super::encoding::Coding;
@@ -31,7 +32,7 @@ use crate::cache::recording::{self, Broken};
 use crate::cache::stored::{self, Hit, Label, Stored, Wanted};
 use crate::cache::{Key, Store, flights};
 use crate::dialect::loss::Losses;
-use crate::dialect::{Ending, Finish, Format, Usage, answer, fold, unfold};
+use crate::dialect::{Ending, Finish, Format, Usage, fold, unfold};
 use crate::error::{Error, Kind};
 use crate::http1::{Fields, Name, NameSet};
 
@@ -113,6 +114,9 @@ impl Head {
     pub(super) fn kept(hit: &Hit) -> Self {
         let mut fields = Fields::with_capacity(12, 512);
         fields.push(Name::ContentType, &hit.stored.content_type);
+        if hit.stored.tells_an_estimate() {
+            count::mark(&mut fields);
+        }
         Self {
             status: StatusCode::OK,
             fields,
@@ -162,6 +166,9 @@ impl Head {
         ]);
         let mut fields = Fields::with_capacity(12, 512);
         fields.extend(&self.fields, |field| TOLD.has(field.name));
+        if count::is_estimated(&self.fields) {
+            count::mark(&mut fields);
+        }
         Self {
             fields,
             ..self.clone()
@@ -271,7 +278,8 @@ impl Errand {
             let told = Ok(head.status);
             let is_own = head.kept.is_none() && !head.is_joined;
             if is_own {
-                (attempt.usage, attempt.finish) = answer::outcome(head.format, &body);
+                let is_estimated = count::is_estimated(&head.fields);
+                (attempt.usage, attempt.finish) = count::outcome(head.format, &body, is_estimated);
             }
             flight.head(head);
             flight.push(body);
@@ -307,12 +315,14 @@ impl Errand {
             Some(Ok(asked)) => asked,
         };
         let answered_by = attempt.race.answered_by.as_ref();
+        let is_estimated = count::is_estimated(&asked.fields);
         let label = answered_by.map(|target| target.label(&self.label.tenant));
         let answering = Answering {
             began: asked.sent,
             keys: self.keys,
             label: label.unwrap_or(self.label),
             format: asked.format,
+            is_estimated,
             gateway: Arc::clone(&self.course.gateway),
             attempt,
         };
@@ -327,6 +337,8 @@ struct Answering {
     label: Arc<Label>,
     format: Format,
     attempt: Attempt,
+    /// What a whole answer says that it took is.
+    is_estimated: bool,
     began: Instant,
 }
 
@@ -396,7 +408,8 @@ impl Answering {
                 ending == Some(Ending::Terminal) && fold(self.format, body).is_some()
             }
             stored::Form::Whole => {
-                (self.attempt.usage, self.attempt.finish) = answer::outcome(self.format, body);
+                (self.attempt.usage, self.attempt.finish) =
+                    count::outcome(self.format, body, self.is_estimated);
                 serde_json::from_slice::<IgnoredAny>(body).is_ok()
             }
         };

@@ -187,8 +187,8 @@ impl Callee {
         if dialect.speaks(format) && !lacks {
             return Some(Way::AsItIs);
         }
-        Wire::of(format)?;
-        Wire::native(dialect).map(Way::Through)
+        let wire = Wire::native(dialect).filter(|wire| wire.says(format))?;
+        Some(Way::Through(wire))
     }
 
     /// The path of a raw call: `rest` below the base URL, with or without the

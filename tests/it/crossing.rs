@@ -3,10 +3,14 @@
 //! losses and kept answers on the way.
 
 mod answers;
+mod apart;
 mod failures;
 mod gemini;
+mod racing;
 mod recorded;
 mod several;
+mod tools;
+mod vectors;
 
 use bytes::Bytes;
 use http::Request;

@@ -131,6 +131,16 @@ const TARGETS: &[Target] = &[
         ],
     ),
     (
+        "others",
+        nowait::dialect::translate::embed::fuzz_others,
+        &[
+            b"{\"model\":\"m\",\"input\":[\"a\",\"b\\u0020\"],\"dimensions\":8,\"encoding_format\":\"base64\"}\x00{\"embeddings\":[{\"values\":[0.1, -2e-3]},{\"values\":[1e99]}],\"usageMetadata\":{\"promptTokenCount\":5}}",
+            b"{\"input\":\"h\xc3\xa9\",\"user\":\"u\"}\x00{\"embedding\":{\"values\":[]}}",
+            b"{\"model\":\"m\",\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\x00{\"totalTokens\":12}",
+            b"{\"messages\":[]}\x00{\"error\":{\"code\":429,\"message\":\"no\",\"status\":\"RESOURCE_EXHAUSTED\"}}",
+        ],
+    ),
+    (
         "replies",
         nowait::cache::fuzz_replies,
         &[

@@ -47,6 +47,10 @@ def complaints(path, body):
         return mismatches(anthropic.types.MessageCreateParams, sampled)
     if ":generateContent" in path or ":streamGenerateContent" in path:
         return gemini_errors(body)
+    if ":countTokens" in path:
+        return count_errors(path, body)
+    if ":batchEmbedContents" in path:
+        return embed_errors(path, body)
     return [f"nobody takes POST {path}"]
 
 
@@ -88,15 +92,44 @@ GEMINI = {
 
 def gemini_errors(body):
     """Where `body` is not made of the models that Google's SDK sends."""
-    found = [] if body.get("contents") else ["$.contents: missing"]
+    return ([] if body.get("contents") else ["$.contents: missing"]) + foreign(GEMINI, body, "$")
+
+
+def foreign(known, body, at):
+    """Where the fields of `body` are not those that are `known`."""
+    found = []
     for key, value in body.items():
-        if key not in GEMINI:
-            found.append(f"$.{key}: not a field of a request")
+        if key not in known:
+            found.append(f"{at}.{key}: not a field of a request")
             continue
         try:
-            pydantic.TypeAdapter(GEMINI[key]).validate_json(json.dumps(value))
+            pydantic.TypeAdapter(known[key]).validate_json(json.dumps(value))
         except pydantic.ValidationError as error:
-            found += [f"$.{key}.{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
+            found += [f"{at}.{key}.{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
+    return found
+
+
+def count_errors(path, body):
+    """Where `body` is not a call whose tokens Google counts: all of it, with its model (ai.google.dev/api/tokens)."""
+    call = dict(body.get("generateContentRequest") or {})
+    found = [f"$.{key}: not a field of a count" for key in body if key != "generateContentRequest"]
+    if f"/{call.pop('model', None)}:" not in path:
+        found.append("$.generateContentRequest.model: not that of the path")
+    return found + gemini_errors(call)
+
+
+# An EmbedContentRequest (ai.google.dev/api/embeddings).
+EMBED = {"model": str, "content": google.genai.types.Content, "taskType": str, "title": str, "outputDimensionality": int}
+
+
+def embed_errors(path, body):
+    """Where `body` is not a batch of at most 100 requests of the path's model."""
+    requests = body.get("requests") or []
+    found = [] if 1 <= len(requests) <= 100 and list(body) == ["requests"] else ["$.requests: not 1 to 100"]
+    for at, request in enumerate(requests):
+        if f"/{request.get('model')}:" not in path:
+            found.append(f"$.requests[{at}].model: not that of the path")
+        found += foreign(EMBED, request, f"$.requests[{at}]")
     return found
 
 

@@ -8,10 +8,12 @@ the provider's languages; each cell is a test.
 import functools
 import json
 
+import anthropic
+import openai
 import pytest
 
 import clients
-from provider import FORECAST, PERSON, PICTURE, SCRIPT, SKY, Provider
+from provider import FORECAST, PERSON, PICTURE, SCRIPT, SKY, Provider, Recording
 
 # What a provider speaks: who serves it, and the end of the path it is called at.
 LANGUAGES = {
@@ -145,3 +147,36 @@ def test_node(node, towards, provider, here, there, kind):
     assert seen == {"text": SKY, "tools": FORECAST, "structured": PERSON, "image": PICTURE}
     asked = provider.forget()
     assert len(asked) == 6 and all(it.path.split("?")[0].endswith(LANGUAGES[there][1]) for it in asked)
+
+
+def answers(provider, body):
+    """What the provider answers next."""
+    provider.forget()
+    provider.play(Recording(200, "application/json", json.dumps(body).encode(), {}))
+
+
+# What the SDK asks for by itself, and what it leaves as it comes.
+@pytest.mark.parametrize("form", [{}, {"encoding_format": "float"}])
+def test_embeddings(towards, provider, form):
+    vectors = [[0.5, -0.25], [1.0, 0.0]]
+    answers(provider, {"embeddings": [{"values": values} for values in vectors], "usageMetadata": {"promptTokenCount": 7}})
+    with openai.OpenAI(base_url=f"{towards('gemini').url}/v1", api_key="test") as sdk:
+        told = sdk.embeddings.create(model="gemini/gemini-embedding-001", input=["tide", "moon"], dimensions=2, **form)
+    assert [it.embedding for it in told.data] == vectors and [it.index for it in told.data] == [0, 1]
+    assert (told.usage.prompt_tokens, told.usage.total_tokens) == (7, 7)
+    (asked,) = provider.forget()
+    assert asked.path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+
+
+def test_counted_tokens(towards, provider):
+    answers(provider, {"totalTokens": 31})
+    with anthropic.Anthropic(base_url=towards("gemini").url, api_key="test") as sdk:
+        told = sdk.messages.count_tokens(
+            model="gemini/gemini-3-flash",
+            system=clients.SYSTEM,
+            messages=[{"role": "user", "content": clients.SKY}],
+            tools=[{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+        )
+    assert told.input_tokens == 31
+    (asked,) = provider.forget()
+    assert asked.path == "/v1beta/models/gemini-3-flash:countTokens"

@@ -209,3 +209,16 @@ def test_a_stream_that_breaks_is_an_error_and_not_an_end(gateway):
     )
     with pytest.raises(openai.APIError):
         list(stream)
+
+
+def test_a_responses_stream_that_breaks_is_an_error_and_not_an_end(gateway):
+    # The first events have no content yet: until then the call has failed, and not its stream.
+    headers = {"x-sim-fault": "reset@12", "x-sim-tokens": "32"}
+    stream = client(gateway).responses.create(
+        model="sim/anything", input="Why is the sky blue?", stream=True, extra_headers=headers
+    )
+    events = []
+    with pytest.raises(openai.APIError, match="in the middle"):
+        for event in stream:
+            events.append(event.type)
+    assert "response.output_text.delta" in events and "response.completed" not in events

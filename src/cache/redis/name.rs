@@ -1,8 +1,8 @@
-//! The names answers are kept under in Redis: `nowait:1:TENANT:PROVIDER:MODEL:KEY`.
+//! The names answers are kept under in Redis: `nowait:2:TENANT:PROVIDER:MODEL:KEY`.
 //!
 //! A purge finds by them what it is to drop, and an operator can read them.
 //! Parts are percent-encoded, so that neither a `:` nor anything that `SCAN
-//! MATCH` takes for a pattern is in them. The `1` is the version of names and
+//! MATCH` takes for a pattern is in them. The `2` is the version of names and
 //! values: another version's are not seen.
 
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use crate::cache::store::Purge;
 use crate::cache::stored::Label;
 
 /// What every name begins with.
-const PREFIX: &str = "nowait:1:";
+const PREFIX: &str = "nowait:2:";
 /// Where purges are told to the other replicas.
-pub(super) const CHANNEL: &str = "nowait:1:purge";
+pub(super) const CHANNEL: &str = "nowait:2:purge";
 /// Longer parts are cut and end in their hash.
 const LONGEST_PART: usize = 96;
 const HASH: usize = 16;
@@ -124,12 +124,19 @@ mod tests {
     }
 
     #[test]
+    fn names_and_values_have_one_version() {
+        let version = crate::cache::stored::VERSION;
+        assert_eq!(PREFIX, format!("nowait:{version}:"));
+        assert!(CHANNEL.starts_with(PREFIX));
+    }
+
+    #[test]
     fn a_name_can_be_read_and_holds_no_pattern() {
         let name = name(&key(0xab), &label("we*b:é", "openai", "meta/llama[3]?"));
         let hex = "ab".repeat(32);
         assert_eq!(
             name,
-            format!("nowait:1:we%2Ab%3A%C3%A9:openai:meta%2Fllama%5B3%5D%3F:{hex}")
+            format!("nowait:2:we%2Ab%3A%C3%A9:openai:meta%2Fllama%5B3%5D%3F:{hex}")
         );
         let long = "x".repeat(5000);
         let cut = super::name(&key(1), &label(&long, &long, &long));
@@ -207,9 +214,9 @@ mod tests {
         assert!(named > 500, "{named}");
         for foreign in [
             "",
-            "nowait:1:",
-            "nowait:2:a:b:c:d",
-            "nowait:1:a:b:c",
+            "nowait:2:",
+            "nowait:1:a:b:c:d",
+            "nowait:2:a:b:c",
             "other",
         ] {
             assert!(!is_named(&Purge::All, foreign.as_bytes()), "{foreign}");

@@ -301,7 +301,7 @@ async fn foreign_values_are_junk() {
     let url = server.url();
     let name = server_names(&url).pop().expect("a name");
     let hex = key(1).to_string();
-    assert_eq!(name, format!("nowait:1:a:openai:m:{hex}"));
+    assert_eq!(name, format!("nowait:2:a:openai:m:{hex}"));
     let set = |value: &str| ask::<String>(&url, &["SET", &name, value, "PX", "60000"]);
     let junk = |seen: u64| {
         assert_eq!(replica.missed(Miss::Junk), seen);

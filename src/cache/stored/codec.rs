@@ -25,7 +25,7 @@ use crate::dialect::{Finish, Format, Usage};
 
 const MAGIC: &[u8; 3] = b"nwt";
 /// Changes with every change of the layout below it, as do key names.
-const VERSION: u8 = 1;
+pub(in super::super) const VERSION: u8 = 2;
 const PREFIX: usize = MAGIC.len() + 1 + CHECKSUM;
 const CHECKSUM: usize = 16;
 /// Content types are a few words.

@@ -196,7 +196,7 @@ fn settings<'a>(body: &mut Reading<'a>, request: &mut Request<'a>) -> Result<(),
             .filter(|n| *n > 1)
             .map(|n| Given::new("n", n)),
         logprobs: logprobs.then(|| Given::new("logprobs", others)),
-        tool_choice: tool_choice(body)?,
+        tool_choice: tool_choice(body, &mut request.tools)?,
         parallel_tools: body
             .flag("parallel_tool_calls")?
             .filter(|flag| !flag)
@@ -251,16 +251,18 @@ fn tier(tier: Text<'_>) -> Tier<'_> {
     }
 }
 
-fn tool_choice<'a>(body: &mut Reading<'a>) -> Result<Option<Given<ToolChoice<'a>>>, Error> {
+fn tool_choice<'a>(
+    body: &mut Reading<'a>,
+    tools: &mut Vec<Tool<'a>>,
+) -> Result<Option<Given<ToolChoice<'a>>>, Error> {
     for path in ["tool_choice", "function_call"] {
         let Some(raw) = body.raw(path) else { continue };
         let choice = if is_object(raw) {
             let mut choice = Reading::of(raw, Path::field(path))?;
-            let named = match (choice.open("function")?, choice.open("custom")?) {
-                (Some(mut tool), _) | (None, Some(mut tool)) => tool.need_text("name")?,
-                (None, None) => choice.need_text("name")?,
-            };
-            ToolChoice::Named(named)
+            match choice.open("allowed_tools")? {
+                Some(allowed) => self::allowed(allowed, tools)?,
+                None => ToolChoice::Named(named(&mut choice)?),
+            }
         } else {
             match inside_quotes(raw) {
                 Some("auto") => ToolChoice::Auto,
@@ -275,6 +277,33 @@ fn tool_choice<'a>(body: &mut Reading<'a>) -> Result<Option<Given<ToolChoice<'a>
         return Ok(Some(Given::new(path, choice)));
     }
     Ok(None)
+}
+
+/// The name in a choice of one tool.
+fn named<'a>(choice: &mut Reading<'a>) -> Result<Text<'a>, Error> {
+    match (choice.open("function")?, choice.open("custom")?) {
+        (Some(mut tool), _) | (None, Some(mut tool)) => tool.need_text("name"),
+        (None, None) => choice.need_text("name"),
+    }
+}
+
+/// A choice among those tools that are allowed: the others aren't offered.
+fn allowed<'a>(
+    mut choice: Reading<'a>,
+    tools: &mut Vec<Tool<'a>>,
+) -> Result<ToolChoice<'a>, Error> {
+    let at = |index| At::element("tool_choice.allowed_tools.tools", index);
+    let allowed = choice.list("tools")?.into_iter().enumerate();
+    let allowed = allowed.map(|(index, json)| named(&mut Reading::of(json, at(index))?));
+    let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
+    // The search of the web is offered elsewhere, where nothing forbids it.
+    let is_allowed = |tool: &Tool<'_>| tool.name().is_none_or(|name| allowed.contains(name));
+    Tool::offer_only(tools, is_allowed);
+    match choice.word("mode")?.as_deref() {
+        Some("required") => Ok(ToolChoice::Required),
+        Some("auto") | None => Ok(ToolChoice::Auto),
+        Some(_) => Err(choice.wrong("mode", "\"auto\" or \"required\"")),
+    }
 }
 
 fn form<'a>(

@@ -4,7 +4,7 @@ use super::*;
 use crate::dialect::MaxTokensField;
 use crate::dialect::ir::{
     Content, Effort, Event, Given, Json, Maker, Opening, Part, Piece, Reasoned, Reasoning, Role,
-    Seal, Text, ToolCall, ToolResult, Turn,
+    Seal, Text, Tool, ToolCall, ToolChoice, ToolKind, ToolResult, Turn,
 };
 use crate::dialect::quirks::Refused;
 use crate::dialect::translate::{self, Quirks, Wire};
@@ -308,6 +308,37 @@ fn older_forms_are_read() {
 }
 
 #[test]
+fn tools_that_are_not_allowed_are_not_offered() {
+    let body = r#"{"tools":[{"type":"function","function":{"name":"a"}},
+        {"type":"custom","custom":{"name":"b"},"cache_control":{"type":"ephemeral"}},
+        {"type":"function","function":{"name":"c"}}],"web_search_options":{},
+        "tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"MODE","tools":[LIST]}}}"#;
+    let a = r#"{"type":"function","function":{"name":"a"}}"#;
+    let b = r#"{"type":"custom","custom":{"name":"b"}}"#;
+    for (mode, list, names, choice) in [
+        ("auto", a.to_owned(), &["a"][..], ToolChoice::Auto),
+        (
+            "required",
+            format!("{b},{a}"),
+            &["a", "b"],
+            ToolChoice::Required,
+        ),
+        ("auto", String::new(), &[], ToolChoice::Auto),
+    ] {
+        let body = body.replace("MODE", mode).replace("LIST", &list);
+        let request = Chat.decode_request(&body).unwrap();
+        let offered = request.tools.iter().filter_map(Tool::name);
+        let offered: Vec<_> = offered.map(|name| name.resolved()).collect();
+        assert_eq!(offered, names);
+        assert_eq!(request.tools.last().unwrap().kind, ToolKind::WebSearch);
+        let marks = request.tools.iter().filter(|tool| tool.cache.is_some());
+        assert_eq!(marks.count(), usize::from(!names.is_empty()), "{list}");
+        assert_eq!(request.settings.tool_choice.unwrap().value, choice);
+        assert_eq!(request.unknown, []);
+    }
+}
+
+#[test]
 fn what_is_no_call_is_refused_by_its_path() {
     let rows = [
         (r#"{"messages":{}}"#, "messages"),
@@ -328,6 +359,14 @@ fn what_is_no_call_is_refused_by_its_path() {
             "response_format.type",
         ),
         (r#"{"tool_choice":"x"}"#, "tool_choice"),
+        (
+            r#"{"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"x","tools":[]}}}"#,
+            "tool_choice.allowed_tools.mode",
+        ),
+        (
+            r#"{"tool_choice":{"allowed_tools":{"tools":[{"type":"function"}]}}}"#,
+            "tool_choice.allowed_tools.tools[0].name",
+        ),
         (r#"{"reasoning_effort":"x"}"#, "reasoning_effort"),
     ];
     for (body, path) in rows {

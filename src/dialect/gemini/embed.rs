@@ -205,6 +205,36 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// Fuzz body: a call for embeddings, or one whose tokens are counted, a byte 0,
+/// and what is answered to it. Panics where what is written isn't JSON, or the
+/// vectors not as many as were asked for.
+#[doc(hidden)]
+pub fn fuzz_others(input: &[u8]) {
+    let is_json = |body: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    let mut halves = input.splitn(2, |byte| *byte == 0);
+    let mut half = || Bytes::copy_from_slice(halves.next().unwrap_or_default());
+    let (call, answer) = (half(), half());
+    let target = Target {
+        model: "gemini-embedding-001",
+        quirks: crate::dialect::quirks::Quirks::default(),
+        marks_cache: false,
+    };
+    if let Ok(out) = super::count::request(&call, &target) {
+        assert!(is_json(&out.body), "a count that isn't JSON");
+    }
+    if let Ok(counted) = super::count::answer(&answer) {
+        assert!(is_json(&counted), "a number that isn't JSON");
+    }
+    let Ok((out, vectors)) = request(&call, &target) else {
+        return;
+    };
+    assert!(is_json(&out.body), "a call that isn't JSON");
+    if let Ok(told) = vectors.answer(&answer) {
+        let read = crate::dialect::embeddings::Answer::read(told.body.into(), vectors.count);
+        read.expect("an answer of as many vectors");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

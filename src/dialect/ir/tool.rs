@@ -13,6 +13,29 @@ pub struct Tool<'a> {
     pub at: At,
 }
 
+impl<'a> Tool<'a> {
+    /// What it is called, where it is the caller's.
+    pub fn name(&self) -> Option<&Text<'a>> {
+        match &self.kind {
+            ToolKind::Function { name, .. } | ToolKind::Custom { name, .. } => Some(name),
+            ToolKind::WebSearch | ToolKind::Hosted(_) => None,
+        }
+    }
+
+    /// Leaves of `tools` those that are allowed: to a model, one that it must
+    /// not use is as good as none. A mark on one that goes is one on the
+    /// beginning before it.
+    pub fn offer_only(tools: &mut Vec<Self>, is_allowed: impl Fn(&Self) -> bool) {
+        for tool in std::mem::take(tools) {
+            if is_allowed(&tool) {
+                tools.push(tool);
+            } else if let (Some(mark), Some(last)) = (tool.cache, tools.last_mut()) {
+                last.cache.get_or_insert(mark);
+            }
+        }
+    }
+}
+
 /// What tools there are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolKind<'a> {

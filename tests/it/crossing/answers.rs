@@ -1,12 +1,8 @@
 //! What goes there and what comes back, when all goes well.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::Response;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -222,30 +218,6 @@ async fn a_path_that_names_the_provider_crosses_too() {
         assert_ok(&answer);
         assert_eq!(caller.said(&answer.json()), "hello");
         assert_eq!(asked.lock().pop().unwrap().uri.path(), caller.asked_at());
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_came_compressed_is_read() {
-    let provider = Scripted::start(|seen| {
-        let mut answer = repeat(&seen);
-        let headers = answer.headers_mut();
-        headers.insert("content-encoding", "gzip".parse().unwrap());
-        async move {
-            let (head, body) = answer.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-            gzip.write_all(&body).unwrap();
-            Response::from_parts(head, Played::whole(gzip.finish().unwrap()))
-        }
-    })
-    .await;
-    let stage = Stage::set(&both(&provider, UNSHARED));
-    for caller in CALLERS {
-        let answer = stage.call(caller.call("hello", &json!({}))).await;
-        assert_ok(&answer);
-        assert_eq!(answer.header("content-encoding"), "");
-        assert_eq!(caller.said(&answer.json()), "hello");
     }
 }
 

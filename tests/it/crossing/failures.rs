@@ -1,9 +1,16 @@
 //! What a caller is told when the other side fails, in the caller's dialect.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::Response;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::{CALLERS, Caller, UNSHARED, both, line, named};
+use crate::stage::parrot::repeat;
 use crate::stage::scripted::{Beat, Played, Scripted, events, json as answer_json};
 use crate::stage::{Stage, post};
 
@@ -263,5 +270,48 @@ async fn what_no_provider_can_be_asked_is_refused_before_anything_is_sent() {
         let message = told["error"]["message"].as_str().unwrap();
         assert!(message.contains(words), "{message}");
         assert_eq!(answer.header("x-nowait-attempts"), "", "{told}");
+    }
+}
+
+/// Nobody asked for it: an answer that can be read is read, and one that can't
+/// be, a stream above all, is the provider's fault and named as one.
+#[tokio::test]
+async fn what_came_compressed_is_read_or_refused_by_name() {
+    for (coding, stream, status) in [
+        ("gzip", false, 200),
+        ("br", false, 502),
+        ("gzip", true, 502),
+        ("br", true, 502),
+    ] {
+        let provider = Scripted::start(move |seen| async move {
+            assert_eq!(seen.header("accept-encoding"), "identity");
+            let (mut head, body) = repeat(&seen).into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            gzip.write_all(&body).unwrap();
+            head.headers
+                .insert("content-encoding", coding.parse().unwrap());
+            Response::from_parts(head, Played::whole(gzip.finish().unwrap()))
+        })
+        .await;
+        let stage = Stage::set(&both(&provider, UNSHARED));
+        for caller in CALLERS {
+            let request = caller.call("x", &json!({"stream": stream}));
+            let answer = stage.call(named(request, "id-1")).await;
+            assert_eq!(answer.status, status, "{coding}: {}", answer.text());
+            assert_eq!(answer.header("content-encoding"), "");
+            let told = answer.json();
+            if status == 200 {
+                assert_eq!(caller.said(&told), "x");
+            } else {
+                let words = told["error"]["message"].as_str().unwrap();
+                assert!(words.contains("not asked for"), "{words}");
+                assert!(words.contains(caller.provider()), "{words}");
+            }
+        }
+        for line in stage.strike().await {
+            let error = (status == 502).then_some("upstream_protocol");
+            assert_eq!(line["error"].as_str(), error, "{line}");
+        }
     }
 }

@@ -196,6 +196,12 @@ const TOOLS: &[Call] = &[
         r#"{"tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}], "tool_choice": {"type": "tool", "name": "f"}}"#,
     ),
     call(
+        "use these tools of several",
+        r#"{"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}, {"type": "function", "function": {"name": "g"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}}}"#,
+        r#"{"tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": false}, {"type": "function", "name": "g", "parameters": null, "strict": false}], "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}}"#,
+        "",
+    ),
+    call(
         "use no tool",
         r#"{"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}], "tool_choice": "none"}"#,
         r#"{"tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": false}], "tool_choice": "none"}"#,

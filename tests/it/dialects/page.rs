@@ -27,6 +27,21 @@ in how they are told to think and whether they know forms. What clients of each 
 tried with their SDKs in `tests/sdk/test_dialects.py`.
 ";
 
+const OTHERS: &str = "
+## Calls that are no conversations
+
+`crossing::vectors::vectors_are_asked_for_in_googles_words_and_come_in_openais`,
+`crossing::gemini::google_counts_the_tokens_of_its_models`,
+`providers::tokens_are_counted_by_those_who_can_and_estimated_for_others`,
+`crossing::failures::what_no_provider_can_be_asked_is_refused_before_anything_is_sent`
+
+| asked | of OpenAI's dialect | of Anthropic's | of Gemini's |
+|---|---|---|---|
+| embeddings | as it is | no: `model` | yes |
+| embeddings of tokens | as it is | no: `model` | no: `input` |
+| count of tokens | estimated | as it is | yes |
+";
+
 /// Compares the page with what it should be, or writes it.
 pub(super) fn compare() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md");
@@ -82,7 +97,7 @@ fn page() -> String {
         )
     });
     table(&mut text, "Errors", test, "the provider says", rows);
-    text
+    text + OTHERS
 }
 
 fn cells(cell: impl Fn(Wire, Wire) -> Outcome) -> Vec<String> {

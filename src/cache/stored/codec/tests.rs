@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::samples;
 use super::*;
 
-const NAME: &[u8] = b"nowait:1:web:openai:gpt-4o:00";
+const NAME: &[u8] = b"nowait:2:web:openai:gpt-4o:00";
 const TTL: Duration = Duration::from_secs(3600);
 
 fn full(body: &[u8]) -> Stored {
@@ -91,8 +91,16 @@ fn cut_damaged_and_foreign_bytes_are_no_answer() {
     }
     assert_eq!(read(b"{\"some\":\"JSON\"}"), Err(Unreadable::Junk));
     assert_eq!(read(&[&bytes[..], b"x"].concat()), Err(Unreadable::Junk));
-    let elsewhere = decode(b"nowait:1:other:openai:gpt-4o:00", &stored.label, &bytes);
+    let elsewhere = decode(b"nowait:2:other:openai:gpt-4o:00", &stored.label, &bytes);
     assert_eq!(elsewhere, Err(Unreadable::Junk));
+}
+
+/// Where this fails because the layout is another, so must be the version.
+#[test]
+fn the_layout_is_the_same_in_every_build_of_its_version() {
+    let bytes = encode(NAME, &full(b"{}"), TTL);
+    let layout = blake3::hash(&bytes[PREFIX..]).to_hex();
+    assert_eq!((VERSION, &layout[..16]), (2, "c414d3b6b5436aaa"));
 }
 
 /// Bytes that are well-formed up to their checksum, whatever they say.

@@ -101,11 +101,8 @@ fn named<'a>(mut choice: Reading<'a>, tools: &mut Vec<Tool<'a>>) -> Result<ToolC
                 .into_iter()
                 .map(|json| Members::of(json)?.get("name").and_then(Text::of_json))
                 .collect();
-            tools.retain(|tool| match &tool.kind {
-                ToolKind::Function { name, .. } | ToolKind::Custom { name, .. } => {
-                    allowed.iter().flatten().any(|allowed| allowed == name)
-                }
-                ToolKind::WebSearch | ToolKind::Hosted(_) => allowed.iter().any(Option::is_none),
+            Tool::offer_only(tools, |tool| {
+                allowed.iter().any(|name| name.as_ref() == tool.name())
             });
             match choice.word("mode")?.as_deref() {
                 Some("required") => Ok(ToolChoice::Required),
