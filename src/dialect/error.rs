@@ -120,7 +120,9 @@ impl<'a> OpenAiError<'a> {
     }
 }
 
-/// The Responses API's `error` event is flat.
+/// The Responses API's `error` event: flat, as the specification has it, and
+/// once more as the API sends it, without which the Python SDK hands the event
+/// on and raises nothing.
 #[derive(Serialize)]
 struct ResponsesError<'a> {
     #[serde(rename = "type")]
@@ -128,6 +130,7 @@ struct ResponsesError<'a> {
     code: &'static str,
     message: &'a str,
     param: Option<&'a str>,
+    error: OpenAiError<'a>,
     sequence_number: u64,
 }
 
@@ -138,6 +141,7 @@ impl<'a> ResponsesError<'a> {
             code: view.kind.code(),
             message: view.message,
             param: view.param,
+            error: OpenAiError::of(view),
             sequence_number,
         }
     }
@@ -417,5 +421,11 @@ mod tests {
         }
         let event = error_event(Format::Responses, &view, 9);
         assert!(event.ends_with(b",\"sequence_number\":9}\n\n"));
+        let told: serde_json::Value =
+            serde_json::from_slice(&sse::data(&event).expect("it has data")).expect("JSON");
+        for field in ["code", "message", "param"] {
+            assert_eq!(told[field], told["error"][field]);
+        }
+        assert_eq!(told["error"]["type"], "server_error");
     }
 }
