@@ -182,13 +182,17 @@ impl Callee {
         let lacks = match format {
             Format::Completions => quirks.lacks_completions,
             Format::Responses => quirks.lacks_responses,
-            Format::Chat | Format::Embeddings | Format::Messages | Format::CountTokens => false,
+            Format::Chat => quirks.lacks_chat,
+            Format::Embeddings | Format::Messages | Format::CountTokens => false,
         };
         if dialect.speaks(format) && !lacks {
             return Some(Way::AsItIs);
         }
         Wire::of(format)?;
-        Wire::native(dialect).map(Way::Through)
+        Wire::native(dialect).map(|native| {
+            let talks = native != Wire::Chat || !quirks.lacks_chat;
+            Way::Through(if talks { native } else { Wire::Responses })
+        })
     }
 
     /// The path of a raw call: `rest` below the base URL, with or without the
