@@ -5,7 +5,6 @@ import json
 import openai
 import pytest
 
-import clients
 import told
 from gateways import BELIEVED, PAIRS
 from provider import Recording
@@ -40,7 +39,8 @@ def text_of(language):
     if language == "responses":
         words = {"type": "output_text", "text": "On.", "annotations": []}
         said = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [words]}
-        return {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed", "output": [said], "usage": usage}
+        head = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed"}
+        return head | {"output": [said], "usage": usage}
     if language == "messages":
         return {
             "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "On."}],

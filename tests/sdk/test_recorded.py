@@ -36,10 +36,6 @@ ODD = {
     "test-snowflake-thinking-streaming": "it names no reason for its end",
     "azure-grok-4-1-fast-non-reasoning-can-use-2": "it counts more cached than read",
 }
-
-
-
-
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "messages": "/v1/messages"}
 
 

@@ -18,13 +18,12 @@ from google.genai import types
 
 SAID = [{"role": "user", "content": "Go on."}]
 FINISHES = {
-    "stop": "stop", "eos": "stop", "end_turn": "stop", "stop_sequence": "stop", "completed": "stop", "STOP": "stop", "pause_turn": "stop",
+    "stop": "stop", "eos": "stop", "end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop", "completed": "stop",
+    "STOP": "stop",
     "tool_calls": "tools", "function_call": "tools", "tool_use": "tools",
     "length": "length", "max_tokens": "length", "max_output_tokens": "length", "MAX_TOKENS": "length",
     "content_filter": "filter", "refusal": "filter", "SAFETY": "filter", None: None,
 }
-
-CALLS = ("function_call", "custom_tool_call")
 
 
 @dataclasses.dataclass
@@ -113,8 +112,8 @@ def responses(url, streamed, model="gpt-4o"):
         raise openai.APIError(answer.error.message, request=None, body=None)
     parts = [part for item in answer.output if item.type == "message" for part in item.content]
     text = "".join(part.text if part.type == "output_text" else part.refusal for part in parts)
-    made = [(it.name, it.arguments if it.type == "function_call" else json.dumps({"input": it.input})) for it in answer.output if it.type in CALLS]
-    calls = [(name, arguments(given)) for name, given in made]
+    made = [it for it in answer.output if it.type in ("function_call", "custom_tool_call")]
+    calls = [(it.name, arguments(it.arguments) if it.type == "function_call" else {"input": it.input}) for it in made]
     finish = FINISHES[answer.incomplete_details.reason if answer.incomplete_details else answer.status]
     if finish == "stop" and calls:
         finish = "tools"
