@@ -167,7 +167,7 @@ fn azures_variables_say_which_form_of_its_urls() {
 #[test]
 fn quirks_of_the_file_go_over_those_that_are_known() {
     let text = "[providers.mistral.quirks]\nrefuses = ['seed']\nmax_tokens_field = 'max_completion_tokens'\n\
-                reasoning_field = 'thinking'\ncache_control = true\nreasoning_back = true\ncompletions = true\nresponses = false\ndefault_max_tokens = 5\n";
+                reasoning_field = 'thinking'\ncache_control = true\nreasoning_back = true\ncompletions = true\nresponses = true\nchat = false\ndefault_max_tokens = 5\n";
     let quirks = parse(text, &[("MISTRAL_API_KEY", "k")]).providers[0].quirks;
     assert_eq!(quirks.refuses.names().collect::<Vec<_>>(), ["seed"]);
     assert_eq!(quirks.max_tokens, MaxTokensField::MaxCompletionTokens);

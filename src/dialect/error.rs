@@ -120,8 +120,9 @@ impl<'a> OpenAiError<'a> {
     }
 }
 
-/// The Responses API's `error` event is flat by its specification; the official
-/// SDKs raise what has an `error` in it, as the API sends it too.
+/// The Responses API's `error` event: flat, as the specification has it, and
+/// once more as the API sends it, without which the Python SDK hands the event
+/// on and raises nothing.
 #[derive(Serialize)]
 struct ResponsesError<'a> {
     #[serde(rename = "type")]
@@ -420,9 +421,11 @@ mod tests {
         }
         let event = error_event(Format::Responses, &view, 9);
         assert!(event.ends_with(b",\"sequence_number\":9}\n\n"));
-        let data = sse::data(&event).expect("it has data");
-        let told: serde_json::Value = serde_json::from_slice(&data).expect("JSON");
-        assert_eq!(told["error"]["message"], told["message"]);
-        assert_eq!(told["error"]["code"], told["code"]);
+        let told: serde_json::Value =
+            serde_json::from_slice(&sse::data(&event).expect("it has data")).expect("JSON");
+        for field in ["code", "message", "param"] {
+            assert_eq!(told[field], told["error"][field]);
+        }
+        assert_eq!(told["error"]["type"], "server_error");
     }
 }

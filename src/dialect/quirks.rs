@@ -34,6 +34,8 @@ pub enum Quirk {
     NoCompletions,
     /// It has chat completions, and no Responses.
     NoResponses,
+    /// It has Responses, and no chat completions.
+    NoChat,
 }
 
 /// All that is particular about a server.
@@ -58,6 +60,8 @@ pub struct Quirks {
     pub lacks_completions: bool,
     /// As [`Quirk::NoResponses`].
     pub lacks_responses: bool,
+    /// As [`Quirk::NoChat`].
+    pub lacks_chat: bool,
 }
 
 impl Quirks {
@@ -75,6 +79,7 @@ impl Quirks {
                 Quirk::ReasoningBack => all.wants_reasoning_back = true,
                 Quirk::NoCompletions => all.lacks_completions = true,
                 Quirk::NoResponses => all.lacks_responses = true,
+                Quirk::NoChat => all.lacks_chat = true,
             }
         }
         all
@@ -92,6 +97,7 @@ impl Quirks {
             wants_reasoning_back,
             lacks_completions,
             lacks_responses,
+            lacks_chat,
         } = self;
         let usual = Self::default();
         let all = [
@@ -104,6 +110,7 @@ impl Quirks {
             wants_reasoning_back.then_some(Quirk::ReasoningBack),
             lacks_completions.then_some(Quirk::NoCompletions),
             lacks_responses.then_some(Quirk::NoResponses),
+            lacks_chat.then_some(Quirk::NoChat),
         ];
         all.into_iter().flatten().collect()
     }
@@ -146,6 +153,9 @@ impl fmt::Display for Quirk {
             }
             Self::NoCompletions => f.write_str("has no `/completions`: such calls become chat"),
             Self::NoResponses => f.write_str("has no `/responses`: such calls become chat"),
+            Self::NoChat => {
+                f.write_str("has no `/chat/completions`: such calls become Responses")
+            }
         }
     }
 }
@@ -290,6 +300,7 @@ mod tests {
             Quirk::ReasoningBack,
             Quirk::NoCompletions,
             Quirk::NoResponses,
+            Quirk::NoChat,
         ];
         assert_eq!(Quirks::of(all).each(), all);
         assert_eq!(Quirks::of([]), Quirks::default());

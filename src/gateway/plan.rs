@@ -182,13 +182,18 @@ impl Callee {
         let lacks = match format {
             Format::Completions => quirks.lacks_completions,
             Format::Responses => quirks.lacks_responses,
-            Format::Chat | Format::Embeddings | Format::Messages | Format::CountTokens => false,
+            Format::Chat => quirks.lacks_chat,
+            Format::Embeddings | Format::Messages | Format::CountTokens => false,
         };
         if dialect.speaks(format) && !lacks {
             return Some(Way::AsItIs);
         }
-        let wire = Wire::native(dialect).filter(|wire| wire.says(format))?;
-        Some(Way::Through(wire))
+        let native = Wire::native(dialect)?;
+        let wire = match native {
+            Wire::Chat if quirks.lacks_chat => Wire::Responses,
+            native => native,
+        };
+        wire.says(format).then_some(Way::Through(wire))
     }
 
     /// The path of a raw call: `rest` below the base URL, with or without the

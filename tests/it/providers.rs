@@ -185,6 +185,46 @@ fn responses_reach_providers_that_only_talk() {
 }
 
 #[test]
+fn every_conversation_reaches_providers_that_only_have_responses() {
+    let answer = r#"{"id":"resp_1","object":"response","status":"completed","model":"m","output":[
+        {"type":"message","role":"assistant","status":"completed","content":[
+            {"type":"output_text","text":"on and on","annotations":[]}]}],
+        "usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7}}"#;
+    let turns = r#""messages":[{"role":"user","content":"go on"}],"max_tokens":9"#;
+    let rows = [
+        (
+            "/v1/chat/completions",
+            turns,
+            "/choices/0/message/content",
+            "",
+        ),
+        ("/v1/messages", turns, "/content/0/text", ""),
+        (
+            "/v1/completions",
+            r#""prompt":"go on""#,
+            "/choices/0/text",
+            "quirks.completions = false",
+        ),
+        ("/generate", r#""prompt":"go on""#, "/response", ""),
+    ];
+    for (path, asked, said, more) in rows {
+        let upstream = Upstream::always(json_answer(200, answer));
+        let base = format!("http://{}/v1", upstream.address);
+        let more = format!("quirks.chat = false\n{more}");
+        let gateway = Gateway::new(&config("mine", &base, &more));
+        let reply = gateway.post(path, &format!(r#"{{"model":"mine/m",{asked}}}"#));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let told = reply.json();
+        assert_eq!(told.pointer(said), Some(&"on and on".into()), "{told}");
+        let seen = upstream.one();
+        assert_eq!(
+            seen.head.first, "POST /v1/responses HTTP/1.1",
+            "{path} {more}"
+        );
+    }
+}
+
+#[test]
 fn legacy_completions_reach_providers_that_only_talk() {
     let body = r#"{"model":"NAME/m","prompt":"go on","max_tokens":9,"logprobs":2}"#;
     let rows = [

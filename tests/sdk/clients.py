@@ -1,4 +1,4 @@
-"""The SDKs and frameworks that people call models with, each doing the same five things.
+"""The official SDKs that people call models with, each doing the same five things.
 
 A client is made for a gateway's address and a model. Its methods return what
 its user would look at, in plain values: `text` and `image` the answer,
@@ -6,21 +6,15 @@ its user would look at, in plain values: `text` and `image` the answer,
 both results of a parallel call were given back.
 """
 
-import asyncio
 import base64
 import functools
 import json
-import os
 import struct
 import zlib
 
 import anthropic
 import openai
 import pydantic
-
-# LiteLLM fetches both from the network otherwise.
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
 
 SYSTEM = "You are terse."
 SKY = "Why is the sky blue?"
@@ -218,201 +212,57 @@ class Anthropic(Client):
         return self.messages.create(**self.call([{"role": "user", "content": parts}])).content[0].text
 
 
-class LangChain(Client):
-    """LangChain, whichever chat model `made` is."""
+class GoogleGenAi(Client):
+    """google-genai."""
+
+    @functools.cached_property
+    def sdk(self):
+        from google import genai
+
+        options = genai.types.HttpOptions(base_url=self.url, timeout=30_000)
+        return genai.Client(api_key="the-callers", http_options=options)
+
+    def call(self, contents, **more):
+        config = {"system_instruction": SYSTEM, "max_output_tokens": LIMIT, **more}
+        return {"model": self.model, "contents": contents, "config": config}
 
     def text(self):
-        answer = self.made.invoke([("system", SYSTEM), ("human", SKY)])
-        assert (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]) == (21, 13)
+        answer = self.sdk.models.generate_content(**self.call(SKY, temperature=0.5))
+        assert answer.candidates[0].finish_reason == "STOP"
+        usage = answer.usage_metadata
+        assert (usage.prompt_token_count, usage.candidates_token_count) == (21, 13)
         return answer.text
 
     def stream(self):
-        return [chunk.text for chunk in self.made.stream([("system", SYSTEM), ("human", SKY)])]
+        chunks = list(self.sdk.models.generate_content_stream(**self.call(SKY)))
+        assert chunks[-1].usage_metadata.candidates_token_count == 13
+        return [chunk.text or "" for chunk in chunks]
 
     def tools(self, streamed=False):
-        from langchain_core.messages import HumanMessage
-        from langchain_core.tools import tool
+        from google.genai.types import Content, Part
 
-        offered = tool(weather)
-        able = self.made.bind_tools([offered])
-        said = [HumanMessage(WEATHER)]
+        offered = {"function_declarations": [
+            {"name": "weather", "description": weather.__doc__, "parameters_json_schema": PARAMETERS},
+        ]}
+        said = [Content(role="user", parts=[Part.from_text(text=WEATHER)])]
         if streamed:
-            chunks = list(able.stream(said))
-            answer = functools.reduce(lambda whole, chunk: whole + chunk, chunks)
+            chunks = self.sdk.models.generate_content_stream(**self.call(said, tools=[offered]))
+            parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts]
         else:
-            answer = able.invoke(said)
-        said += [answer, *(offered.invoke(made) for made in answer.tool_calls)]
-        return able.invoke(said).text
+            parts = self.sdk.models.generate_content(**self.call(said, tools=[offered])).candidates[0].content.parts
+        made = [part.function_call for part in parts if part.function_call]
+        said.append(Content(role="model", parts=parts))
+        said.append(Content(role="user", parts=[
+            Part.from_function_response(name=it.name, response={"result": weather(**it.args)}) for it in made
+        ]))
+        return self.sdk.models.generate_content(**self.call(said, tools=[offered])).text
 
     def structured(self):
-        return self.made.with_structured_output(Person, method="json_schema").invoke(PROGRAMMER)
+        form = {"response_mime_type": "application/json", "response_schema": Person}
+        return self.sdk.models.generate_content(**self.call(PROGRAMMER, **form)).parsed
 
     def image(self):
-        from langchain_core.messages import HumanMessage
+        from google.genai.types import Part
 
-        picture = {"type": "image", "base64": PIXEL_BASE64, "mime_type": "image/png"}
-        return self.made.invoke([HumanMessage([{"type": "text", "text": PICTURE}, picture])]).text
-
-
-class LangChainOpenAi(LangChain):
-    """langchain-openai, chat completions."""
-
-    responses = False
-
-    @functools.cached_property
-    def made(self):
-        from langchain_openai import ChatOpenAI
-
-        return ChatOpenAI(
-            model=self.model, base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=30,
-            max_tokens=LIMIT, use_responses_api=self.responses, stream_usage=True,
-        )
-
-
-class LangChainResponses(LangChainOpenAi):
-    """langchain-openai, Responses."""
-
-    responses = True
-
-
-class LangChainAnthropic(LangChain):
-    """langchain-anthropic."""
-
-    @functools.cached_property
-    def made(self):
-        from langchain_anthropic import ChatAnthropic
-
-        return ChatAnthropic(
-            model=self.model, base_url=self.url, api_key="unused", max_retries=0, timeout=30, max_tokens=LIMIT
-        )
-
-
-class PydanticAi(Client):
-    """pydantic-ai, whichever model `made` makes."""
-
-    def run(self, said, streamed=False, **more):
-        from pydantic_ai import Agent
-
-        async def answer():
-            agent = Agent(self.made(), instructions=SYSTEM, retries=0, **more)
-            if not streamed:
-                return (await agent.run(said)).output
-            async with agent.run_stream(said) as result:
-                return await result.get_output()
-
-        return asyncio.run(answer())
-
-    def text(self):
-        return self.run(SKY)
-
-    def stream(self):
-        from pydantic_ai import Agent
-
-        async def pieces():
-            agent = Agent(self.made(), instructions=SYSTEM, retries=0)
-            async with agent.run_stream(SKY) as result:
-                found = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
-                assert (result.usage.input_tokens, result.usage.output_tokens) == (21, 13)
-            return found
-
-        return asyncio.run(pieces())
-
-    def tools(self, streamed=False):
-        return self.run(WEATHER, streamed, tools=[weather])
-
-    def structured(self):
-        from pydantic_ai import NativeOutput
-
-        return self.run(PROGRAMMER, output_type=NativeOutput(Person))
-
-    def image(self):
-        from pydantic_ai import BinaryContent
-
-        return self.run([PICTURE, BinaryContent(PIXEL, media_type="image/png")])
-
-
-class PydanticAiChat(PydanticAi):
-    """pydantic-ai, chat completions."""
-
-    def made(self):
-        from pydantic_ai.models.openai import OpenAIChatModel
-        from pydantic_ai.providers.openai import OpenAIProvider
-
-        return OpenAIChatModel(self.model, provider=OpenAIProvider(base_url=f"{self.url}/v1", api_key="unused"))
-
-
-class PydanticAiResponses(PydanticAi):
-    """pydantic-ai, Responses."""
-
-    def made(self):
-        from pydantic_ai.models.openai import OpenAIResponsesModel
-        from pydantic_ai.providers.openai import OpenAIProvider
-
-        return OpenAIResponsesModel(self.model, provider=OpenAIProvider(base_url=f"{self.url}/v1", api_key="unused"))
-
-
-class PydanticAiAnthropic(PydanticAi):
-    """pydantic-ai, Messages."""
-
-    def made(self):
-        from pydantic_ai.models.anthropic import AnthropicModel
-        from pydantic_ai.providers.anthropic import AnthropicProvider
-
-        return AnthropicModel(self.model, provider=AnthropicProvider(base_url=self.url, api_key="unused"))
-
-
-class LiteLlm(Client):
-    """The LiteLLM SDK, by the prefix and the address of `way`."""
-
-    def ask(self, content, **more):
-        import litellm
-
-        messages = content if isinstance(content, list) else [{"role": "user", "content": content}]
-        messages = [{"role": "system", "content": SYSTEM}, *messages]
-        prefix, address = self.way()
-        return litellm.completion(
-            model=f"{prefix}/{self.model}", api_base=address, api_key="unused", messages=messages,
-            max_tokens=LIMIT, num_retries=0, timeout=30, **more,
-        )
-
-    def text(self):
-        answer = self.ask(SKY)
-        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (21, 13)
-        return answer.choices[0].message.content
-
-    def stream(self):
-        return [chunk.choices[0].delta.content or "" for chunk in self.ask(SKY, stream=True)]
-
-    def tools(self, streamed=False):
-        import litellm
-
-        messages = [{"role": "user", "content": WEATHER}]
-        answer = self.ask(messages, tools=OpenAiChat.offered, stream=streamed)
-        said = (litellm.stream_chunk_builder(list(answer)) if streamed else answer).choices[0].message
-        messages.append(said.model_dump(exclude_none=True))
-        for made in said.tool_calls:
-            report = weather(**json.loads(made.function.arguments))
-            messages.append({"role": "tool", "tool_call_id": made.id, "content": report})
-        return self.ask(messages, tools=OpenAiChat.offered).choices[0].message.content
-
-    def structured(self):
-        return Person.model_validate_json(self.ask(PROGRAMMER, response_format=Person).choices[0].message.content)
-
-    def image(self):
-        picture = {"type": "image_url", "image_url": {"url": PIXEL_URL}}
-        said = [{"role": "user", "content": [{"type": "text", "text": PICTURE}, picture]}]
-        return self.ask(said).choices[0].message.content
-
-
-class LiteLlmOpenAi(LiteLlm):
-    """litellm as a client of OpenAI."""
-
-    def way(self):
-        return "openai", f"{self.url}/v1"
-
-
-class LiteLlmAnthropic(LiteLlm):
-    """litellm as a client of Anthropic."""
-
-    def way(self):
-        return "anthropic", self.url
+        picture = Part.from_bytes(data=PIXEL, mime_type="image/png")
+        return self.sdk.models.generate_content(**self.call([PICTURE, picture])).text

@@ -19,9 +19,21 @@ import time
 import httpx
 import pytest
 
+pytest_plugins = ["gateways"]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENV = ROOT / ".test-env"
 OPENAPI = ROOT / "src/server/pages/openapi.json"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what could not be tried for want of other people's data."""
+    import provider
+    import shapes
+
+    for is_there, otherwise in [(shapes.spec(), shapes.ABSENT), (provider.recordings(), provider.ABSENT)]:
+        if not is_there:
+            terminalreporter.write_line(otherwise)
 
 
 def binary():

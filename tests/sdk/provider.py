@@ -7,6 +7,7 @@ that made it. Answers are @copilotkit/aimock's (`node/provider.mjs`), told in
 the provider's own dialect by people who never saw nowait.
 """
 
+import csv
 import dataclasses
 import http.client
 import json
@@ -54,6 +55,7 @@ class Asked:
 
     path: str
     headers: dict
+    raw: bytes
     body: dict
 
 
@@ -86,23 +88,27 @@ class Provider(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # A head and its body are two writes, and the second would wait for the first one's receipt.
+    disable_nagle_algorithm = True
 
     def do_POST(self):
         raw = self.rfile.read(int(self.headers["content-length"]))
         path, body = urlsplit(self.path).path, json.loads(raw)
         with self.server.lock:
-            self.server.asked.append(Asked(self.path, dict(self.headers.items()), body))
+            self.server.asked.append(Asked(self.path, dict(self.headers.items()), raw, body))
             recording = self.server.played.pop(0) if self.server.played else None
         if wrong := complaints(path, body):
             return self.reply(400, "application/json", json.dumps({"error": {
                 "message": "; ".join(wrong), "type": "invalid_request_error", "param": None, "code": None,
             }}).encode())
         if recording:
-            return self.reply(recording.status, recording.kind, recording.body)
+            return self.reply(recording.status, recording.kind, recording.body, recording.headers)
         self.relay(raw)
 
-    def reply(self, status, kind, body):
+    def reply(self, status, kind, body, headers={}):
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -111,7 +117,9 @@ class Handler(BaseHTTPRequestHandler):
     def relay(self, raw):
         """Passes the mock's answer on as it comes."""
         mock = http.client.HTTPConnection(urlsplit(self.server.mock).netloc, timeout=30)
-        mock.request("POST", self.path, raw, {"content-type": "application/json", "authorization": "Bearer any"})
+        # Google serves the same below both of its versions, the mock below one.
+        path = self.path.replace("/v1/models/", "/v1beta/models/")
+        mock.request("POST", path, raw, {"content-type": "application/json", "authorization": "Bearer any"})
         answer = mock.getresponse()
         self.send_response(answer.status)
         self.send_header("content-type", answer.headers["content-type"])
@@ -128,23 +136,46 @@ class Handler(BaseHTTPRequestHandler):
 
 @dataclasses.dataclass
 class Recording:
-    """A real provider's answer, as somebody's project recorded it."""
+    """An answer to play: a real provider's, as somebody's project recorded it, or one written here."""
 
     status: int
     kind: str
     body: bytes
-    request: dict
+    headers: dict = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, name):
-        """The recording of that path below `NOWAIT_RECORDINGS`, else `../shared/recordings`; none if they are not here."""
-        folder = os.environ.get("NOWAIT_RECORDINGS") or ROOT.parent / "shared/recordings"
-        try:
-            told = json.loads((pathlib.Path(folder) / name).read_text())
-        except FileNotFoundError:
-            return None
-        answer = told["response"]
-        kind = answer.get("headers", {}).get("content-type")
+        """The recording of that path; `recordings` has them."""
+        answer = json.loads((folder() / name).read_text())["response"]
+        told = answer.get("headers", {})
+        waits = {name: told[name] for name in ("retry-after", "retry-after-ms") if name in told}
         if "sse" in answer:
-            return cls(answer["status"], kind or "text/event-stream", answer["sse"].encode(), told.get("request", {}))
-        return cls(answer["status"], kind or "application/json", json.dumps(answer["body"]).encode(), told.get("request", {}))
+            return cls(answer["status"], "text/event-stream", answer["sse"].encode(), waits)
+        return cls(answer["status"], "application/json", json.dumps(answer["body"]).encode(), waits)
+
+    @staticmethod
+    def asked(name):
+        """The call that was answered with that recording; none where nobody kept it."""
+        return json.loads((folder() / name).read_text()).get("request", {}).get("body")
+
+    @classmethod
+    def written(cls, body, status=200, headers=None):
+        """An answer in one piece."""
+        return cls(status, "application/json", json.dumps(body).encode(), headers or {})
+
+
+ABSENT = "The recordings are not here (NOWAIT_RECORDINGS), so no real answer was played to an SDK and no real call made."
+
+
+def folder():
+    """Where recordings are: `NOWAIT_RECORDINGS`, else `../shared/recordings` beside the project."""
+    return pathlib.Path(os.environ.get("NOWAIT_RECORDINGS") or ROOT.parent / "shared/recordings")
+
+
+def recordings():
+    """The index of the recordings; empty if they are not here."""
+    index = folder() / "index.tsv"
+    if not index.exists():
+        return []
+    with index.open() as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))

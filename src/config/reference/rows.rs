@@ -120,6 +120,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
         .sample("\"reasoning_effort\""),
     row("providers.*.quirks.completions", Form::Flag, "whether it has `/completions`; calls of it are translated to chat where it has not")
         .sample("true"),
+    row("providers.*.quirks.chat", Form::Flag, "whether it has `/chat/completions`; calls of it, and those that would become chat, are translated to Responses where it has not")
+        .sample("true"),
     row("providers.*.quirks.responses", Form::Flag, "whether it has `/responses`; calls of it are translated to chat where it has not")
         .sample("true"),
     row("providers.*.quirks.cache_control", Form::Flag, "whether its chat calls take `cache_control`")

@@ -222,6 +222,13 @@ fn everything_wrong_is_told_with_line_key_and_fix() {
             &[":2: providers.vllm.quirks.refuses: \"sed\" is unknown; did you mean \"seed\"?"],
         ),
         (
+            "[providers.mistral.quirks]\nchat = false",
+            &[("MISTRAL_API_KEY", "k")],
+            &[
+                ":2: providers.mistral.quirks.chat: there is no way to talk to a provider that has neither `/chat/completions` nor `/responses`",
+            ],
+        ),
+        (
             "[providers.azure]\nbase_url = 'http://h'\napi_version = 'a&b'",
             &[],
             &[":3: providers.azure.api_version: is not a version of an API"],

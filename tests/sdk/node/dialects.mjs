@@ -1,5 +1,5 @@
-// One of Node's SDKs doing the same five things, as `clients.py` has them for Python's.
-// Prints what its user would look at as JSON.
+// One of Node's SDKs doing the same five things, as `clients.py` has them for Python's, at one
+// gateway after another. Prints what its user would look at there as JSON.
 import Anthropic from "@anthropic-ai/sdk";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
@@ -7,7 +7,7 @@ import { generateText, isStepCount, Output, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { z } from "zod";
 
-const [kind, url, model, asked] = process.argv.slice(2);
+const [kind, urls, model, asked] = process.argv.slice(2);
 const { system, sky, weather: comparison, programmer, picture, reports, limit, pixel } = JSON.parse(asked);
 const pixelUrl = `data:image/png;base64,${pixel}`;
 const options = { apiKey: "unused", maxRetries: 0, timeout: 30_000 };
@@ -26,7 +26,7 @@ const parameters = {
 const description = "The weather in a city.";
 
 /** The official OpenAI SDK, chat completions. */
-function chat() {
+function chat(url) {
   const { chat: { completions } } = new OpenAI({ ...options, baseURL: `${url}/v1` });
   const call = (messages, more) => ({
     model, max_completion_tokens: limit, messages: [{ role: "system", content: system }, ...messages], ...more,
@@ -58,7 +58,7 @@ function chat() {
 }
 
 /** The official OpenAI SDK, Responses. */
-function responses() {
+function responses(url) {
   const { responses: api } = new OpenAI({ ...options, baseURL: `${url}/v1` });
   const call = (input, more) => ({ model, instructions: system, max_output_tokens: limit, store: false, input, ...more });
   return {
@@ -91,7 +91,7 @@ function responses() {
 }
 
 /** The official Anthropic SDK. */
-function messages() {
+function messages(url) {
   const { messages: api } = new Anthropic({ ...options, baseURL: url });
   const call = (messages, more) => ({ model, system, max_tokens: limit, messages, ...more });
   const ask = async (content, more) => (await api.create(call([{ role: "user", content }], more))).content[0].text;
@@ -147,17 +147,20 @@ function vercel(made) {
   };
 }
 
-const openai = createOpenAI({ apiKey: "unused", baseURL: `${url}/v1` });
-const anthropic = createAnthropic({ apiKey: "unused", baseURL: `${url}/v1` });
+const vercelOpenAi = (url) => createOpenAI({ apiKey: "unused", baseURL: `${url}/v1` });
 const kinds = {
   chat,
   responses,
   messages,
-  vercelChat: () => vercel(openai.chat(model)),
-  vercelResponses: () => vercel(openai.responses(model)),
-  vercelMessages: () => vercel(anthropic(model)),
+  vercelChat: (url) => vercel(vercelOpenAi(url).chat(model)),
+  vercelResponses: (url) => vercel(vercelOpenAi(url).responses(model)),
+  vercelMessages: (url) => vercel(createAnthropic({ apiKey: "unused", baseURL: `${url}/v1` })(model)),
 };
-const seen = {};
-for (const [name, act] of Object.entries(kinds[kind]()))
-  seen[name] = await act().catch((error) => ({ error: `${error.name}: ${error.message}` }));
+const seen = [];
+for (const url of JSON.parse(urls)) {
+  const here = {};
+  for (const [name, act] of Object.entries(kinds[kind](url)))
+    here[name] = await act().catch((error) => ({ error: `${error.name}: ${error.message}` }));
+  seen.push(here);
+}
 console.log(JSON.stringify(seen));

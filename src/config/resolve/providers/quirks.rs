@@ -20,7 +20,7 @@ pub(super) fn over(section: &Section<'_>, usual: Quirks) -> Quirks {
         Ok(sets.map(|sets| sets.fold(Refused::default(), Refused::and)))
     };
     let most = section.get("default_max_tokens", read::count(1, 10_000_000));
-    Quirks {
+    let all = Quirks {
         max_tokens: section
             .get("max_tokens_field", read::word(&fields))
             .unwrap_or(usual.max_tokens),
@@ -41,6 +41,16 @@ pub(super) fn over(section: &Section<'_>, usual: Quirks) -> Quirks {
         lacks_responses: section
             .get("responses", read::flag)
             .map_or(usual.lacks_responses, |has| !has),
+        lacks_chat: section
+            .get("chat", read::flag)
+            .map_or(usual.lacks_chat, |has| !has),
         ..usual
+    };
+    if all.lacks_chat && all.lacks_responses {
+        section.problem(
+            "chat",
+            "there is no way to talk to a provider that has neither `/chat/completions` nor `/responses`",
+        );
     }
+    all
 }
