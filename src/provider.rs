@@ -111,6 +111,17 @@ pub enum Auth {
     None,
 }
 
+impl Auth {
+    /// Whether a header of this name holds its key.
+    pub fn reads(&self, header: &[u8]) -> bool {
+        match self {
+            Self::Bearer => header.eq_ignore_ascii_case(b"authorization"),
+            Self::Header(name) => header.eq_ignore_ascii_case(name.as_str().as_bytes()),
+            Self::Query(_) | Self::None => false,
+        }
+    }
+}
+
 /// How many calls a provider is given at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallLimit {

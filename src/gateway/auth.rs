@@ -153,6 +153,14 @@ pub(super) fn keys(fields: &Fields) -> impl Iterator<Item = (Name, &[u8])> {
     KEY_HEADERS.into_iter().flat_map(all)
 }
 
+/// The key in a header's value, to be sent in another header; `None` where it is
+/// something else, such as a password (RFC 7617).
+pub(super) fn key(name: Name, value: &[u8]) -> Option<&[u8]> {
+    let key = credential(name, value);
+    let is_one_word = !key.is_empty() && !key.contains(&b' ');
+    is_one_word.then_some(key)
+}
+
 /// The key in a header's value: after `Bearer` where that scheme is written.
 fn credential(name: Name, value: &[u8]) -> &[u8] {
     if name == Name::Authorization

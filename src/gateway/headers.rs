@@ -14,6 +14,7 @@ use super::{Caller, Instance};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::http1::{Field, Fields, Name, NameSet};
+use crate::provider::Auth;
 
 /// What is asked for upstream, which decides what may be changed of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +91,10 @@ pub(super) fn outgoing(
     }
     let theirs = &caller.fields;
     let named = named_by_connection(theirs);
+    let is_key = |field: Field<'_>| callee.provider.auth.reads(field.text);
     let travels = |field: Field<'_>| {
         !stays.has(field.name)
-            && (!matches!(passage, Passage::Own(_)) || WITH_OWN.has(field.name))
+            && (!matches!(passage, Passage::Own(_)) || WITH_OWN.has(field.name) || is_key(field))
             && !callee.headers.has_one_like(field)
             && !named
                 .iter()
@@ -127,34 +129,36 @@ fn own_call(fields: &mut Fields, callee: &Callee, dialect: Dialect) {
     if dialect == Dialect::Anthropic {
         fields.set(Name::AnthropicVersion, "2023-06-01");
     }
-    if callee.provider.key.is_some() {
-        return;
+    if callee.provider.key.is_none() {
+        address_key(fields, key_header(&callee.provider.auth, dialect));
     }
-    let to = match dialect {
-        Dialect::Anthropic => Name::XApiKey,
-        Dialect::Gemini => Name::XGoogApiKey,
-        Dialect::OpenAi | Dialect::Sim => Name::Authorization,
-    };
-    for from in [Name::Authorization, Name::XApiKey, Name::XGoogApiKey] {
-        if from != to {
-            move_key(fields, from, to);
-        }
+}
+
+/// The header in which a provider wants its key.
+fn key_header(auth: &Auth, dialect: Dialect) -> &str {
+    match (auth, dialect) {
+        (Auth::Header(name), _) => name.as_str(),
+        (Auth::Bearer, _) | (_, Dialect::OpenAi | Dialect::Sim) => "authorization",
+        (_, Dialect::Anthropic) => "x-api-key",
+        (_, Dialect::Gemini) => "x-goog-api-key",
     }
 }
 
 /// A caller's own key comes in the header of whichever SDK it has at hand; the
-/// provider wants it in its own.
-fn move_key(fields: &mut Fields, from: Name, to: Name) {
-    let key = fields.get(from).map(<[u8]>::to_vec);
-    fields.remove(from);
-    let Some(key) = key.filter(|_| !fields.has(to)) else {
-        return;
-    };
-    let key = match to {
-        Name::Authorization => [auth::BEARER, &key].concat(),
-        _ => key.strip_prefix(auth::BEARER).unwrap_or(&key).to_vec(),
-    };
-    fields.push(to, key);
+/// provider wants it in its own, and gets no other.
+fn address_key(fields: &mut Fields, to: &str) {
+    let is_right = |field: Field<'_>| field.text.eq_ignore_ascii_case(to.as_bytes());
+    if !fields.iter().any(is_right) {
+        let found = auth::keys(fields).find_map(|(name, value)| auth::key(name, value));
+        let key = found.map(|key| match to {
+            "authorization" => [auth::BEARER, key].concat(),
+            _ => key.to_vec(),
+        });
+        if let Some(key) = key {
+            fields.push_text(to.as_bytes(), &key);
+        }
+    }
+    fields.retain(|field| !KEYS.has(field.name) || is_right(field));
 }
 
 const USER_AGENT: &str = concat!("nowait/", env!("CARGO_PKG_VERSION"));
@@ -351,23 +355,26 @@ mod tests {
 
     #[test]
     fn a_callers_key_moves_to_the_header_its_provider_reads() {
-        for (sent, from, to, expected) in [
+        let (bearer, own) = (("authorization", "Bearer k"), ("x-api-key", "k"));
+        for (sent, to, expected) in [
+            (&[own][..], "authorization", &[bearer][..]),
+            (&[bearer], "x-api-key", &[own]),
+            (&[("authorization", "bearer  k")], "x-api-key", &[own]),
+            (&[("api-key", "k")], "x-api-key", &[own]),
+            (&[own], "x-my-auth", &[("x-my-auth", "k")]),
+            // The right one is there already, and the others are nobody's here.
             (
-                ("x-api-key", "k"),
-                Name::XApiKey,
-                Name::Authorization,
-                ("authorization", "Bearer k"),
+                &[("api-key", "azure"), own, ("x-goog-api-key", "google")],
+                "x-api-key",
+                &[own],
             ),
-            (
-                ("authorization", "Bearer k"),
-                Name::Authorization,
-                Name::XApiKey,
-                ("x-api-key", "k"),
-            ),
+            // No key.
+            (&[("authorization", "Basic dTpw")], "x-api-key", &[]),
+            (&[], "x-api-key", &[]),
         ] {
-            let mut map = fields(&[sent]);
-            move_key(&mut map, from, to);
-            assert_eq!(map, fields(&[expected]));
+            let mut map = fields(sent);
+            address_key(&mut map, to);
+            assert_eq!(map, fields(expected), "{sent:?} to {to}");
         }
     }
 }

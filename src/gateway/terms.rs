@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::auth::keys;
+use super::auth::{KEYS, keys};
 use super::embed::Inputs;
 use super::flight::Keys;
 use super::plan::{Candidates, Target};
@@ -83,7 +83,7 @@ impl Asking<'_> {
         let names = EmbeddingKeys::of(&self.scope(caller, tenant.as_deref()), self.text()?)?;
         let payer = match self.passes_keys_on() {
             false => None,
-            true => credentials(caller),
+            true => self.credentials(caller),
         };
         let label = self.target().label(&tenant.unwrap_or_default());
         let payer = payer.as_ref().map_or(&[][..], |digest| digest.as_slice());
@@ -94,8 +94,50 @@ impl Asking<'_> {
     fn tenant(&self, gateway: &Gateway, caller: &Caller) -> Option<String> {
         match gateway.config.cache.scope {
             config::Scope::Global => None,
-            config::Scope::Tenant => Some(tenant(caller, self.passes_keys_on())),
+            config::Scope::Tenant => Some(self.own_tenant(caller)),
         }
+    }
+
+    /// The callers of one gateway key; and, where it was a key of their own that
+    /// the provider was asked with, those who have that key.
+    fn own_tenant(&self, caller: &Caller) -> String {
+        let mut tenant = caller.tenant.name.to_string();
+        if self.passes_keys_on()
+            && let Some(digest) = self.credentials(caller)
+        {
+            tenant.push('#');
+            for byte in &digest[..16] {
+                // Writing to a String does not fail.
+                let _ = write!(tenant, "{byte:02x}");
+            }
+        }
+        tenant
+    }
+
+    /// A digest of what travels on and may be a key; `None` where there is nothing.
+    fn credentials(&self, caller: &Caller) -> Option<[u8; 32]> {
+        let mut digest = Sha256::new();
+        let mut any = false;
+        let mut add = |name: &[u8], value: &[u8]| {
+            any = true;
+            digest.update(name);
+            digest.update((value.len() as u64).to_le_bytes());
+            digest.update(value);
+        };
+        let stays = caller.tenant.carried_in();
+        for (name, value) in keys(&caller.fields).filter(|(name, _)| !stays.has(*name)) {
+            add(name.text().unwrap_or_default().as_bytes(), value);
+        }
+        let reads = |name: &[u8]| {
+            let mut all = self.candidates.all.iter();
+            all.any(|it| it.target.callee.provider.auth.reads(name))
+        };
+        for field in caller.fields.iter().filter(|field| !KEYS.has(field.name)) {
+            if may_be_secret(field.text) || reads(field.text) {
+                add(&field.text.to_ascii_lowercase(), field.value);
+            }
+        }
+        any.then(|| digest.finalize().into())
     }
 
     fn target(&self) -> &Arc<Target> {
@@ -144,31 +186,52 @@ impl Asking<'_> {
     }
 }
 
-/// Among whom an answer is shared: the callers of one gateway key; and, where
-/// it was a key of their own that the provider was asked with, those who have
-/// that key.
-fn tenant(caller: &Caller, passes_keys_on: bool) -> String {
-    let mut tenant = caller.tenant.name.to_string();
-    if passes_keys_on && let Some(digest) = credentials(caller) {
-        tenant.push('#');
-        for byte in &digest[..16] {
-            // Writing to a String does not fail.
-            let _ = write!(tenant, "{byte:02x}");
-        }
-    }
-    tenant
+/// Whether a header's name sounds as if it told who is asking: what stands before
+/// a provider may want a key of its own, or a cookie.
+fn may_be_secret(name: &[u8]) -> bool {
+    const SOUNDS: [&[u8]; 7] = [
+        b"auth",
+        b"key",
+        b"token",
+        b"secret",
+        b"credential",
+        b"cookie",
+        b"user-project",
+    ];
+    // Another for each call, and nobody's.
+    const EACH: &[u8] = b"idempotency-key";
+    !name.eq_ignore_ascii_case(EACH)
+        && SOUNDS.into_iter().any(|sound| {
+            name.windows(sound.len())
+                .any(|part| part.eq_ignore_ascii_case(sound))
+        })
 }
 
-/// A digest of the keys that travel on; `None` where there are none.
-fn credentials(caller: &Caller) -> Option<[u8; 32]> {
-    let mut digest = Sha256::new();
-    let mut any = false;
-    let stays = caller.tenant.carried_in();
-    for (name, value) in keys(&caller.fields).filter(|(name, _)| !stays.has(*name)) {
-        any = true;
-        digest.update(name.text().unwrap_or_default());
-        digest.update((value.len() as u64).to_le_bytes());
-        digest.update(value);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_key_sounds_so() {
+        for name in [
+            "Ocp-Apim-Subscription-Key",
+            "cf-aig-authorization",
+            "cookie",
+            "x-goog-user-project",
+            "X-Auth-Request-Email",
+        ] {
+            assert!(may_be_secret(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "accept",
+            "idempotency-key",
+            "user-agent",
+            "x-stainless-lang",
+            "anthropic-version",
+            "traceparent",
+            "",
+        ] {
+            assert!(!may_be_secret(name.as_bytes()), "{name}");
+        }
     }
-    any.then(|| digest.finalize().into())
 }

@@ -57,6 +57,40 @@ async fn equal_calls_with_keys_of_their_own_share_nothing() {
     }
 }
 
+/// What stands before a provider may ask for a key of its own; and a provider may
+/// have its key in any header.
+#[tokio::test]
+async fn whatever_may_be_a_key_keeps_callers_apart() {
+    let (provider, asked) = parrot::start().await;
+    for caller in CALLERS {
+        let config = keyless(&provider, "[cache]\nshare = \"all\"");
+        let auth = "[providers.openai]\nauth = { header = \"X-My-Own\" }";
+        let config = config.replace("[providers.openai]", auth);
+        let stage = Stage::set(&config);
+        for name in ["x-my-own", "ocp-apim-subscription-key", "cookie"] {
+            for (value, expected) in [("one", "miss"), ("two", "miss"), ("one", "hit")] {
+                let request = caller.call(name, &json!({}));
+                let answer = stage.call(with(request, name, value)).await;
+                assert_ok(&answer);
+                let status = answer.header("cache-status");
+                // Of the two providers one has its key there.
+                let is_apart = name != "x-my-own" || caller == Caller::Messages;
+                let expected = if is_apart { expected } else { "" };
+                assert!(status.contains(expected), "{caller:?} {name}: {status}");
+            }
+        }
+        asked.lock().clear();
+        let request = caller.call("moved", &json!({}));
+        assert_ok(&stage.call(by(caller, request, "mine")).await);
+        let seen = asked.lock().pop().unwrap();
+        let to = match caller {
+            Caller::Chat => "x-api-key",
+            Caller::Messages => "x-my-own",
+        };
+        assert_eq!(seen.header(to), "mine", "{caller:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_of_a_callers_dialect_or_browser_does_not_cross() {
     let (provider, asked) = parrot::start().await;
