@@ -178,10 +178,26 @@ fn write_greeting(text: &mut String, config: &Config, bound: &str, url: &str) ->
         AuthMode::Keys if !config.keys.is_empty() => " -H \"authorization: Bearer $NOWAIT_KEY\"",
         AuthMode::Keys | AuthMode::None => "",
     };
+    let body = first_body(config);
     writeln!(
         text,
-        "\n  try it:\n    curl -s{key} {url}/generate -H 'content-type: application/json' -d '{{\"prompt\": \"Say hello\"}}'\n"
+        "\n  try it:\n    curl -s{key} {url}/generate -H 'content-type: application/json' -d '{body}'\n"
     )
+}
+
+/// The body of a first call: with a model, where there is no usual one.
+fn first_body(config: &Config) -> String {
+    const PROMPT: &str = "\"prompt\": \"Say hello\"";
+    if config.generate.model.is_some() {
+        return format!("{{{PROMPT}}}");
+    }
+    let named = config.models.keys().next().cloned();
+    let of_first = || {
+        let first = config.providers.first();
+        first.map(|provider| format!("{}/MODEL", provider.name))
+    };
+    let model = named.or_else(of_first).unwrap_or_default();
+    format!("{{\"model\": \"{model}\", {PROMPT}}}")
 }
 
 /// An address a person can type: the wildcard stands for this machine too.
@@ -200,4 +216,33 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Says something on standard error; a closed one is nobody's fault.
 fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn the_first_call_names_a_model_where_none_is_usual() {
+        let local = "[providers.local]\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+        for (more, expected) in [
+            (
+                "",
+                "{\"model\": \"local/MODEL\", \"prompt\": \"Say hello\"}",
+            ),
+            (
+                "[models]\nfast = { targets = [\"local/m\"] }\n",
+                "{\"model\": \"fast\", \"prompt\": \"Say hello\"}",
+            ),
+            (
+                "[generate]\nmodel = \"local/m\"\n",
+                "{\"prompt\": \"Say hello\"}",
+            ),
+        ] {
+            let text = format!("{local}{more}");
+            let config = Config::parse(&text, "nowait.toml", &Environment::default());
+            assert_eq!(first_body(&config.expect("good")), expected);
+        }
+    }
 }

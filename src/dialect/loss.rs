@@ -32,6 +32,8 @@ pub enum What {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     list: Vec<Loss>,
+    /// So many more, which are only counted.
+    more: usize,
 }
 
 /// A caller can't do anything with more; and a long conversation can lose the
@@ -50,12 +52,13 @@ impl Losses {
     }
 
     fn note(&mut self, path: impl Display, what: What) {
-        if self.list.len() == MOST {
+        let path = path.to_string();
+        if self.list.iter().any(|loss| loss.path == path) {
             return;
         }
-        let path = path.to_string();
-        if !self.list.iter().any(|loss| loss.path == path) {
-            self.list.push(Loss { path, what });
+        match self.list.len() {
+            MOST => self.more += 1,
+            _ => self.list.push(Loss { path, what }),
         }
     }
 
@@ -64,13 +67,17 @@ impl Losses {
         for loss in &others.list {
             self.note(&loss.path, loss.what.clone());
         }
+        self.more += others.more;
     }
 
     /// Those that a [`Self::header`] names.
     pub fn of_header(text: &str) -> Self {
         let mut losses = Self::default();
         for path in text.split(',').filter(|path| !path.is_empty()) {
-            losses.dropped(path);
+            match path.strip_prefix('+').and_then(|more| more.parse().ok()) {
+                Some(more) => losses.more = more,
+                None => losses.dropped(path),
+            }
         }
         losses
     }
@@ -80,15 +87,18 @@ impl Losses {
         self.list.is_empty()
     }
 
-    /// Each of them, up to 32.
+    /// Each of them, up to 32; those past that are only counted.
     pub fn iter(&self) -> impl Iterator<Item = &Loss> {
         self.list.iter()
     }
 
     /// The value of `x-nowait-dropped`; nothing where nothing was lost. What a
-    /// header can't hold is replaced by `?`.
+    /// header can't hold is replaced by `?`; `+968` at the end is so many more.
     pub fn header(&self) -> Option<String> {
-        let paths: Vec<String> = self.list.iter().map(|loss| printable(&loss.path)).collect();
+        let mut paths: Vec<String> = self.list.iter().map(|loss| printable(&loss.path)).collect();
+        if self.more > 0 {
+            paths.push(format!("+{}", self.more));
+        }
         (!paths.is_empty()).then(|| paths.join(","))
     }
 
@@ -157,6 +167,12 @@ mod tests {
     fn losses_are_bounded() {
         let mut losses = Losses::default();
         (0..1000).for_each(|at| losses.dropped(at));
+        // The same once more is none more.
+        losses.dropped(0);
         assert_eq!(losses.iter().count(), MOST);
+        let header = losses.header().unwrap();
+        assert!(header.ends_with(",31,+968"), "{header}");
+        let again = Losses::of_header(&header);
+        assert_eq!(again, losses);
     }
 }
