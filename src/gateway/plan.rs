@@ -199,7 +199,16 @@ impl Callee {
     /// The path of a raw call: `rest` below the base URL, with or without the
     /// version that base URLs of OpenAI's dialect end in and those of
     /// Anthropic's do not; for a base URL below `/openai` also from there.
+    ///
+    /// # Errors
+    /// If it leads out of there: some servers go up at `..`, however it is
+    /// spelt (RFC 3986, section 5.2.4), and the provider's key goes along.
     pub fn raw_path(&self, rest: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
+        if leaves(rest.strip_prefix("/v1").unwrap_or(rest)) {
+            return Err(Error::invalid(format!(
+                "the path {rest} leads out of the provider's base URL: leave out its `..`"
+            )));
+        }
         let prefix = &self.provider.base.prefix;
         let versioned = rest == "/v1" || rest.starts_with("/v1/");
         let path = match self.provider.dialect {
@@ -239,6 +248,34 @@ impl Callee {
 }
 
 const VERSION: &str = "api-version=";
+
+/// Whether a path has more `..` than there is before them. What may be taken for a
+/// slash or a dot is taken for one where that leads up.
+fn leaves(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for segment in path.split('/') {
+        let mut plain = segment.to_ascii_lowercase();
+        for (encoded, it) in [
+            ("%2e", "."),
+            ("%2f", "/"),
+            ("%5c", "/"),
+            ("\\", "/"),
+            (";", "/"),
+        ] {
+            plain = plain.replace(encoded, it);
+        }
+        let ups = plain.split('/').filter(|part| *part == "..").count();
+        match (ups, depth.checked_sub(ups)) {
+            (0, _) => {
+                let first = plain.split('/').next();
+                depth += usize::from(first.is_some_and(|part| !matches!(part, "" | ".")));
+            }
+            (_, Some(left)) => depth = left,
+            (_, None) => return true,
+        }
+    }
+    false
+}
 
 /// `text` as one segment of a path: a model's name is the caller's.
 fn percent_encode(text: &str) -> String {
@@ -854,6 +891,7 @@ impl Routes {
             message.push_str(&format!("; did you mean `{near}`?"));
         } else if let Some((provider, model)) = name.split_once('/')
             && let Some(near) = nearest(provider, self.providers())
+            && near != provider
         {
             message.push_str(&format!("; did you mean `{near}/{}`?", cut(model)));
         }
@@ -888,4 +926,38 @@ fn visible(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_go_up_where_it_came_down() {
+        for path in [
+            "",
+            "/",
+            "/a/../b",
+            "/a%2Fb/../c//d",
+            "/a/b/../..",
+            "/a/..b/...",
+            "/x;v=1",
+        ] {
+            assert!(!leaves(path), "{path}");
+        }
+        for path in [
+            "/..",
+            "/../admin",
+            "/a/../../b",
+            "/%2e%2E/admin",
+            "/a/..%2f..",
+            "//../x",
+            "/./../x",
+            "/%2e/../x",
+            "/..;/x",
+            "/a/..\\..\\x",
+        ] {
+            assert!(leaves(path), "{path}");
+        }
+    }
 }
