@@ -113,6 +113,7 @@ scenarios! {
     storm
     storm_hosted
     whims
+    whims_told
     unsaid
     tokens
     used_up

@@ -200,7 +200,8 @@ fn no_first_token_in_time_is_asked_elsewhere() {
         let gone = Signal::default();
         let a = Upstream::new([without_content(door, &gone)]);
         let b = Upstream::new([good(door, true)]);
-        let more = format!("{TWICE}[timeout]\nfirst_token = \"80ms\"\n");
+        // The second has to be in time as well.
+        let more = format!("{TWICE}[timeout]\nfirst_token = \"1s\"\n");
         let gateway = gateway(door, &[&a, &b], "", &more);
         let reply = gateway.call(call(door, true, &[]));
         assert_good(door, true, &reply, "2");

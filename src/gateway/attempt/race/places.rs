@@ -25,6 +25,10 @@ struct Rest {
     place: u8,
     failures: u32,
     until: Instant,
+    /// What others are told to wait is heeded up to here, once the call was told
+    /// itself or has begun to wait. Each refusal renews the target's pause: among
+    /// much traffic a call that heeded them all would never go.
+    latest: Option<Instant>,
 }
 
 impl Places {
@@ -69,19 +73,35 @@ impl Places {
     ) {
         let known = self.rests.iter().position(|rest| rest.place == place);
         let failures = known.map_or(0, |at| self.rests.swap_remove(at).failures) + 1;
+        let until = now + back_off.wait(failures, pause, rng);
         self.rests.push(Rest {
             place,
             failures,
-            until: now + back_off.wait(failures, pause, rng),
+            until,
+            latest: pause.map(|_| until),
         });
+    }
+
+    /// The call waits for this place from `now` to `at`.
+    fn settle(&mut self, place: u8, now: Instant, at: Instant) {
+        let known = self.rests.iter_mut().find(|rest| rest.place == place);
+        match known {
+            Some(rest) => rest.latest = Some(at),
+            None => self.rests.push(Rest {
+                place,
+                failures: 0,
+                until: now,
+                latest: Some(at),
+            }),
+        }
     }
 
     /// Where an attempt after a failure goes, and when, if that is before
     /// `horizon`: the place that is free first, one that was not asked before
     /// one that was, a better before a worse. Ejected ones come last, however
-    /// long the others take.
+    /// long the others take. A moment that was named is not put off later.
     pub(super) fn after_failure(
-        &self,
+        &mut self,
         now: Instant,
         horizon: Instant,
         world: &mut impl World,
@@ -91,12 +111,19 @@ impl Places {
             let rested = rest.map_or(now, |rest| rest.until.max(now));
             let (is_ejected, at) = match world.readiness(usize::from(place), now) {
                 Readiness::Ready => (false, rested),
-                Readiness::Paused(until) => (false, rested.max(until)),
+                Readiness::Paused(until) => {
+                    let latest = rest.and_then(|rest| rest.latest).unwrap_or(until);
+                    (false, rested.max(until.min(latest)))
+                }
                 Readiness::Ejected => (true, rested),
             };
             (at < horizon).then_some((is_ejected, at, self.was_asked(place), place))
         });
-        free.min().map(|(_, at, _, place)| (at, place))
+        let (_, at, _, place) = free.min()?;
+        if at > now {
+            self.settle(place, now, at);
+        }
+        Some((at, place))
     }
 
     /// Where a hedge for an attempt at `late` goes that has waited for so long: the

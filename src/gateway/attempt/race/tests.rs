@@ -530,16 +530,32 @@ fn a_pause_is_not_waited_for_beyond_the_deadline() {
 }
 
 #[test]
-fn a_pause_that_others_lengthen_is_not_waited_for_forever() {
-    let path = Path::unhedged(1).rules(|rules| rules.deadline = None);
-    let later = Paused(path.zero + ms(80_000));
-    path.plays(&after(
-        &BEGUN,
-        &[
-            (10, Pauses(0, 429, 30_000), Within(30_010, 30_510)),
-            (29_000, Is(0, later), Told(0)),
-        ],
-    ));
+fn a_pause_that_others_lengthen_is_waited_for_as_it_was() {
+    let unbounded = || Path::unhedged(1).rules(|rules| rules.deadline = None);
+    // One's own, of which others are told again and again, and longer ones.
+    let path = unbounded();
+    let (later, last) = (path.zero + ms(34_000), path.zero + ms(80_000));
+    path.world(|world| world.targets[0] = Paused(later))
+        .plays(&after(
+            &BEGUN,
+            &[
+                (10, Pauses(0, 429, 30_000), Within(30_010, 30_510)),
+                (29_000, Is(0, Paused(last)), Within(30_010, 30_510)),
+                (30_511, Asked, Begin(1, 0, Retry)),
+            ],
+        ));
+    // That of others, where one was told nothing.
+    let path = unbounded();
+    let (two, three) = (path.zero + ms(2_000), path.zero + ms(3_000));
+    path.world(|world| world.targets[0] = Paused(two))
+        .plays(&after(
+            &BEGUN,
+            &[
+                (10, Fails(0, Status(500)), Until(2_000)),
+                (1_999, Is(0, Paused(three)), Until(2_000)),
+                (2_000, Asked, Begin(1, 0, Retry)),
+            ],
+        ));
 }
 
 #[test]
@@ -586,9 +602,9 @@ fn a_pause_of_a_target_is_everybodys() {
             &BEGUN,
             &[
                 (10, Pauses(0, 429, 5_000), Until(2_000)),
-                // Others were told to wait longer meanwhile, then it is let go.
-                (1_000, Is(1, Paused(three)), Until(3_000)),
-                (2_500, Is(1, Ready), Begin(1, 1, Fallback)),
+                // Others are told to wait longer meanwhile, then it is let go.
+                (1_000, Is(1, Paused(three)), Until(2_000)),
+                (1_500, Is(1, Ready), Begin(1, 1, Fallback)),
             ],
         ));
     // One that is ready does not wait for anybody's pause.
