@@ -26,7 +26,7 @@ use super::draft::Draft;
 use super::encoding::Coding;
 use super::headers;
 use super::plan::{Callee, Candidate};
-use super::relay::cut_short;
+use super::relay::{cut_short, unfit};
 use crate::config::OnLoss;
 use crate::dialect::ir::Failure;
 use crate::dialect::loss::Losses;
@@ -331,6 +331,10 @@ impl Crossed {
         if self.is_over || self.stream.ending() == Ending::Failed {
             self.is_over = true;
             return Poll::Ready(None);
+        }
+        if let Some(what) = self.stream.fault() {
+            self.is_over = true;
+            return Poll::Ready(Some(Err(unfit(&callee.provider.name, what))));
         }
         let mut out = Vec::new();
         match ready!(self.inner.poll_frame(cx, callee)) {

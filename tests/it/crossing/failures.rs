@@ -230,6 +230,45 @@ async fn an_event_without_end_is_given_up() {
         let error = caller.broke_off(answer.text());
         let words = error["message"].as_str().unwrap();
         assert!(words.contains("too large"), "{words}");
+        assert!(words.starts_with(caller.provider()), "{words}");
+        if caller == Caller::Chat {
+            assert_eq!(error["code"], "upstream_protocol");
+        }
+    }
+}
+
+/// It may have been some of the answer, so that the rest is no answer, and
+/// nobody else gets it out of the cache.
+#[tokio::test]
+async fn an_event_that_cant_be_read_ends_the_stream_and_is_not_kept() {
+    let mangled: [Ending; 2] = [
+        |_, stream| Played::whole(stream.replacen("two\"", "two\"\"", 1)),
+        |_, stream| {
+            let (before, after) = stream.split_once("two").unwrap();
+            let mangled = [before.as_bytes(), b"t\xffo", after.as_bytes()].concat();
+            Played::whole(mangled)
+        },
+    ];
+    for mangle in mangled {
+        let provider = broken(mangle).await;
+        let stage = Stage::set(&both(&provider, "[cache]\nshare = \"deterministic\""));
+        for caller in CALLERS {
+            for id in ["id-1", "id-2"] {
+                let request = caller.call("x", &json!({"stream": true, "temperature": 0}));
+                let answer = stage.call(named(request, id)).await;
+                let text = answer.text();
+                assert_eq!(answer.status, 200, "{text}");
+                let error = caller.broke_off(text);
+                let words = error["message"].as_str().unwrap();
+                assert!(words.contains("an event that is not"), "{words}");
+                assert!(words.starts_with(caller.provider()), "{words}");
+                assert_eq!(caller.heard(text).0, "one", "{text}");
+            }
+        }
+        for line in stage.strike().await {
+            assert_eq!(line["error"], "upstream_protocol", "{line}");
+            assert_eq!(line["cache"], "miss", "{line}");
+        }
     }
 }
 
