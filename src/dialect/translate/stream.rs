@@ -285,16 +285,18 @@ pub fn fuzz_streams(input: &[u8]) {
             left = rest;
         }
         translation.push(Bytes::copy_from_slice(left), &mut out);
-        (translation.end(&mut out), out)
+        let ending = translation.end(&mut out);
+        (ending, translation.finish(), out)
     };
-    let (ending, out) = translated(&[]);
-    assert_eq!(
-        (ending, &out),
-        (translated(&head[1..]).0, &translated(&head[1..]).1)
-    );
+    let whole = translated(&[]);
+    assert_eq!(whole, translated(&head[1..]));
+    let (ending, finish, out) = whole;
     // What was written is a stream of the caller's format.
     let mut again = Stream::new(client, client, &Exchange::default());
     let mut copy = Vec::new();
     again.push(Bytes::from(out), &mut copy);
-    assert_eq!(again.end(&mut copy), ending);
+    // A chat stream that gives no reason to end has broken off; others may end.
+    if ending != Ending::Terminal || finish.is_some() {
+        assert_eq!(again.end(&mut copy), ending);
+    }
 }
