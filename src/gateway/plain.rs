@@ -15,7 +15,8 @@ use super::encoding::Coding;
 use super::relay::unfit;
 use crate::dialect::error::problem_event;
 use crate::dialect::generate::{Answer, Event, Refusal, StreamDecoder, decode};
-use crate::dialect::{Ending, ErrorView, Format, Usage, Watch};
+use crate::dialect::ir::Failure;
+use crate::dialect::{Ending, ErrorView, Format, Usage, Watch, complaint};
 use crate::error::{Error, Kind};
 use crate::sse::{self, Framer};
 
@@ -196,9 +197,13 @@ pub(super) fn readable(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
         Source::After(ready, ..) if asked.is_event_stream() => {
             objection(asked.format, ready).map(|what| unfit(provider, what))
         }
-        Source::Kept(body) if is_plain => decode(asked.format, body)
-            .err()
-            .map(|fault| undecodable(provider, &fault.to_string())),
+        Source::Kept(body) if is_plain => match decode(asked.format, body) {
+            Ok(_) => None,
+            Err(fault) => match Failure::instead(body) {
+                Some(failure) => return Err(refused(asked, &failure)),
+                None => Some(undecodable(provider, &fault.to_string())),
+            },
+        },
         _ => None,
     };
     match error {
@@ -207,6 +212,18 @@ pub(super) fn readable(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
             kind: FailureKind::Protocol,
             told: Said::Ours(error),
         }),
+    }
+}
+
+/// An error that came with a good status, as the refusal it is.
+fn refused(asked: Box<Asked>, failure: &Failure) -> Broken {
+    let status = StatusCode::from_u16(failure.status());
+    Broken {
+        kind: complaint(None, asked.ready()).into(),
+        told: Said::Said(Box::new(Asked {
+            status: status.unwrap_or(StatusCode::BAD_GATEWAY),
+            ..*asked
+        })),
     }
 }
 
