@@ -24,6 +24,7 @@ mod json;
 pub mod loss;
 mod members;
 mod messages;
+mod misfit;
 pub mod peek;
 pub mod prefix;
 pub mod quirks;

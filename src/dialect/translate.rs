@@ -9,8 +9,7 @@
 //! [`request`] turns a caller's body into the provider's ([`Outgoing`]) and
 //! gives the [`Exchange`], which the way back needs. Then one of [`answer`]
 //! (a whole body), [`Stream`] (chunks in, the caller's frames out, as they
-//! arrive) or [`failure`] (an error response). All are pure; a failure of the
-//! gateway's own in the middle of a stream goes out by [`Stream::fail`].
+//! arrive) or [`failure`] (an error response). All are pure.
 //!
 //! OpenAI's embeddings and Messages' counts of tokens reach Gemini by [`embed`]
 //! and [`count`], which need no form between.
@@ -212,7 +211,8 @@ pub trait Codec: Sync {
 pub trait Decode: Send {
     /// Takes the next event of the stream, its name if it has one and its
     /// data, and gives `each` what it says, in the order that [`Event`]
-    /// promises. What isn't understood says nothing.
+    /// promises. What isn't understood says nothing; what isn't sound JSON
+    /// never says anything.
     ///
     /// Where all it did was to give one [`crate::dialect::ir::Piece::Text`],
     /// and the same event with another text right behind it would do the same

@@ -76,10 +76,11 @@ const PREAMBLE_MAX: usize = 256 << 10;
 /// The most of a refusal that is read for what it is about.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// Reads an answer, whose head has come, up to its commit point. A stream is not
-/// held back for it where there is no second attempt it could be for
-/// (`is_last`). What is answered to a `crossing` comes out in its caller's
-/// format.
+/// Reads an answer, whose head has come, up to its commit point. A stream in the
+/// caller's own format is not held back for it where there is no second attempt
+/// it could be for (`is_last`). What is answered to a `crossing` comes out in
+/// its caller's format; an error in place of its content is told by a status,
+/// even on the last attempt, which is therefore held back too.
 pub(super) async fn commit(
     asked: Box<Asked>,
     crossing: Option<&Crossing>,
@@ -101,7 +102,9 @@ pub(super) async fn commit(
     // The frames of a compressed stream can't be seen.
     let is_plain = matches!(Coding::of(&asked.fields), Ok(Coding::Identity));
     match asked.is_event_stream() {
-        true if is_plain && !is_last => stream(asked, attempt).await,
+        true if is_plain && (!is_last || crossing.is_some()) => {
+            stream(asked, crossing, attempt).await
+        }
         true => Ok(asked),
         false => {
             let asked = whole(asked, WHOLE_MAX, attempt).await?;
@@ -114,7 +117,11 @@ pub(super) async fn commit(
 }
 
 /// Reads a stream until some of it is content.
-async fn stream(asked: Box<Asked>, attempt: &mut Attempt) -> Result<Box<Asked>, Broken> {
+async fn stream(
+    asked: Box<Asked>,
+    crossing: Option<&Crossing>,
+    attempt: &mut Attempt,
+) -> Result<Box<Asked>, Broken> {
     let patience = asked.limits.head_patience();
     let limits = asked.limits;
     let events = Form::Events(Events::new(asked.format, false));
@@ -139,10 +146,15 @@ async fn stream(asked: Box<Asked>, attempt: &mut Attempt) -> Result<Box<Asked>, 
             Step::Broken(error) => return Err(broken(error, &limits)),
         }
         if relay.ending() == Some(Ending::Failed) && attempt.first_content.is_none() {
-            let about = complaint(None, &last_data(&begun.ready));
+            let data = last_data(&begun.ready);
+            let about = complaint(None, &data);
+            let said = match crossing {
+                Some(crossing) => crossing.said_instead(begun.whole(data.into()), about.status()),
+                None => begun.going_on(relay),
+            };
             return Err(Broken {
                 kind: about.into(),
-                told: Told::Said(begun.going_on(relay)),
+                told: Told::Said(said),
             });
         }
         if attempt.first_content.is_some() || size > PREAMBLE_MAX {

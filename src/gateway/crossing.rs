@@ -26,7 +26,7 @@ use super::draft::Draft;
 use super::encoding::Coding;
 use super::headers;
 use super::plan::{Callee, Candidate};
-use super::relay::cut_short;
+use super::relay::{cut_short, unfit};
 use crate::config::OnLoss;
 use crate::dialect::ir::Failure;
 use crate::dialect::loss::Losses;
@@ -170,14 +170,9 @@ impl Crossing {
         let (translated, is_estimated) = match self.read(asked.ready()) {
             Ok(read) => read,
             Err(failure) if failure.code.is_some() || failure.status.is_some() => {
-                let status = StatusCode::from_u16(failure.status());
-                let said = Box::new(Asked {
-                    status: status.unwrap_or(StatusCode::BAD_GATEWAY),
-                    ..*asked
-                });
                 return Err(Broken {
-                    kind: complaint(None, said.ready()).into(),
-                    told: Told::Said(self.refusal(said)),
+                    kind: complaint(None, asked.ready()).into(),
+                    told: Told::Said(self.said_instead(asked, failure.status())),
                 });
             }
             Err(failure) => return Err(unreadable(&asked.callee, &failure.message)),
@@ -222,6 +217,15 @@ impl Crossing {
             }
             Sought::Count => (without_loss(count::answer(body)?), false),
         })
+    }
+
+    /// An error that came with a good status, in place of an answer, as the
+    /// refusal of that status which it is.
+    pub(super) fn said_instead(&self, asked: Box<Asked>, status: u16) -> Box<Asked> {
+        self.refusal(Box::new(Asked {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+            ..*asked
+        }))
     }
 
     /// A refusal, as one of the caller's dialect.
@@ -331,6 +335,10 @@ impl Crossed {
         if self.is_over || self.stream.ending() == Ending::Failed {
             self.is_over = true;
             return Poll::Ready(None);
+        }
+        if let Some(what) = self.stream.fault() {
+            self.is_over = true;
+            return Poll::Ready(Some(Err(unfit(&callee.provider.name, what))));
         }
         let mut out = Vec::new();
         match ready!(self.inner.poll_frame(cx, callee)) {

@@ -12,9 +12,11 @@ use super::asked::{Asked, Source};
 use super::attempt::failure::FailureKind;
 use super::commit::{Broken, Told as Said};
 use super::encoding::Coding;
+use super::relay::unfit;
 use crate::dialect::error::problem_event;
 use crate::dialect::generate::{Answer, Event, Refusal, StreamDecoder, decode};
-use crate::dialect::{Ending, ErrorView, Format, Usage, Watch};
+use crate::dialect::ir::Failure;
+use crate::dialect::{Ending, ErrorView, Format, Usage, Watch, complaint};
 use crate::error::{Error, Kind};
 use crate::sse::{self, Framer};
 
@@ -180,12 +182,7 @@ impl Writer {
 
 /// What a stream may carry that this endpoint can't take.
 const PART: &str = "an event of over 1 MiB, which /generate does not take";
-const JUNK: &str = "an event that is not JSON";
-
-fn unfit(provider: &str, what: &str) -> Error {
-    let message = format!("{provider}: the stream carried {what}");
-    Error::new(Kind::UpstreamProtocol, message)
-}
+const JUNK: &str = "an event that is not JSON in UTF-8";
 
 /// An answer that has come as far as its commit point, if this endpoint can read
 /// what is there of it: else another attempt may bring one that it can.
@@ -200,9 +197,13 @@ pub(super) fn readable(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
         Source::After(ready, ..) if asked.is_event_stream() => {
             objection(asked.format, ready).map(|what| unfit(provider, what))
         }
-        Source::Kept(body) if is_plain => decode(asked.format, body)
-            .err()
-            .map(|fault| undecodable(provider, &fault.to_string())),
+        Source::Kept(body) if is_plain => match decode(asked.format, body) {
+            Ok(_) => None,
+            Err(fault) => match Failure::instead(body) {
+                Some(failure) => return Err(refused(asked, &failure)),
+                None => Some(undecodable(provider, &fault.to_string())),
+            },
+        },
         _ => None,
     };
     match error {
@@ -211,6 +212,18 @@ pub(super) fn readable(asked: Box<Asked>) -> Result<Box<Asked>, Broken> {
             kind: FailureKind::Protocol,
             told: Said::Ours(error),
         }),
+    }
+}
+
+/// An error that came with a good status, as the refusal it is.
+fn refused(asked: Box<Asked>, failure: &Failure) -> Broken {
+    let status = StatusCode::from_u16(failure.status());
+    Broken {
+        kind: complaint(None, asked.ready()).into(),
+        told: Said::Said(Box::new(Asked {
+            status: status.unwrap_or(StatusCode::BAD_GATEWAY),
+            ..*asked
+        })),
     }
 }
 
@@ -224,11 +237,11 @@ fn objection(format: Format, ready: &VecDeque<Bytes>) -> Option<&'static str> {
                 return Some(PART);
             }
             for frame in run.frames() {
-                if watch.see(frame).content {
-                    return None;
-                }
                 if is_junk(frame) {
                     return Some(JUNK);
+                }
+                if watch.see(frame).content {
+                    return None;
                 }
             }
         }
@@ -247,9 +260,12 @@ pub(super) fn undecodable(provider: &str, fault: &str) -> Error {
 /// An event whose data can't be read may have been text: to pass over it would
 /// be to lose some of the answer in silence.
 fn is_junk(frame: &[u8]) -> bool {
-    sse::data(frame).is_some_and(|data| {
-        data.trim_ascii() != b"[DONE]" && serde_json::from_slice::<IgnoredAny>(&data).is_err()
-    })
+    let is_json = |data: &[u8]| {
+        let text = std::str::from_utf8(data);
+        text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    };
+    sse::data(frame)
+        .is_some_and(|data| !matches!(data.trim_ascii(), b"" | b"[DONE]") && !is_json(&data))
 }
 
 /// A problem (RFC 9457) of a provider's making, its fields in the order of

@@ -518,3 +518,9 @@ pub(super) fn cut_short(callee: &Callee) -> Error {
         ),
     )
 }
+
+/// The error of a stream that carried what can't be read.
+pub(super) fn unfit(provider: &str, what: &str) -> Error {
+    let message = format!("{provider}: the stream carried {what}");
+    Error::new(Kind::UpstreamProtocol, message)
+}

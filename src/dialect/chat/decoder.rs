@@ -59,8 +59,10 @@ impl Decode for Decoder {
         each: Each<'_>,
     ) -> Option<(Place, &'d str)> {
         if data.trim_ascii() == "[DONE]" {
-            self.finish_all(each);
-            each(Event::End);
+            // Without a reason to end, the answer has broken off.
+            if self.may_end() {
+                each(Event::End);
+            }
             return None;
         }
         let chunk = Members::of(data)?;
@@ -130,13 +132,6 @@ impl Decoder {
         }
         let at = found.unwrap_or(self.choices.len() - 1);
         self.choices.get_mut(at)
-    }
-
-    /// The end was said: choices that gave no reason have ended as well.
-    fn finish_all(&mut self, each: Each<'_>) {
-        for choice in &mut self.choices {
-            choice.close_all(each);
-        }
     }
 }
 

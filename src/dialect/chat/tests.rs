@@ -1,6 +1,7 @@
 //! What a chat call is like for whom, and what its stream looks like.
 
 use super::*;
+use crate::dialect::Ending;
 use crate::dialect::MaxTokensField;
 use crate::dialect::ir::{
     Content, Effort, Event, Given, Json, Maker, Opening, Part, Piece, Reasoned, Reasoning, Role,
@@ -458,8 +459,10 @@ fn parts_open_and_close_as_they_come() {
 
 #[test]
 fn errors_and_ends_are_told_apart() {
-    let end = events(&[&chunk(r#"{"content":"a"}"#, "null"), "[DONE]"]);
-    assert_eq!(end, ["start", "0 text", "0: a", "0 closed", "End"]);
+    let end = events(&[&chunk(r#"{"content":"a"}"#, "\"stop\""), "[DONE]"]);
+    assert_eq!(end.last().map(String::as_str), Some("End"));
+    let cut = events(&[&chunk(r#"{"content":"a"}"#, "null"), "[DONE]"]);
+    assert_eq!(cut, ["start", "0 text", "0: a"]);
     let failed = events(&[r#"{"error":{"message":"no","code":429}}"#]);
     assert_eq!(failed, ["Failed"]);
     let mut decoder = Chat.decoder(&Exchange::default());
@@ -512,4 +515,21 @@ fn a_message_that_comes_back_keeps_its_marks() {
     let again = Chat.decode_request(&again).unwrap();
     assert_eq!(again.turns[0].parts, parts);
     assert_eq!(again.unknown, []);
+}
+
+/// Its sentinel says that no more comes, not that this was all.
+#[test]
+fn a_stream_without_a_reason_to_end_has_broken_off() {
+    let chunk = |finish: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}},\"finish_reason\":{finish}}}]}}\n\ndata: [DONE]\n\n"
+        )
+    };
+    for (finish, ending) in [("null", Ending::Failed), ("\"stop\"", Ending::Terminal)] {
+        let exchange = Exchange::default();
+        let mut translation = translate::Stream::new(Wire::Chat, Wire::Messages, &exchange);
+        let mut out = Vec::new();
+        translation.push(chunk(finish).into(), &mut out);
+        assert_eq!(translation.end(&mut out), ending, "{finish}");
+    }
 }

@@ -38,14 +38,12 @@ pub fn answer(body: &[u8]) -> Result<Vec<u8>, Failure> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     let total = Members::of(text).and_then(|answer| answer.get("totalTokens"));
     let Some(total) = total else {
-        let told = Failure::read(None, body);
-        return Err(match told.code {
-            Some(_) => told,
-            None => Failure::new(
+        return Err(Failure::instead(body).unwrap_or_else(|| {
+            Failure::new(
                 Class::Server,
                 "the provider's answer is not a count of tokens",
-            ),
-        });
+            )
+        }));
     };
     let mut out = Vec::new();
     let mut answer = ObjectWriter::begin(&mut out);

@@ -147,13 +147,11 @@ impl Vectors {
     }
 
     fn unreadable(&self, body: &[u8]) -> Failure {
-        let told = Failure::read(None, body);
-        if told.code.is_some() {
-            return told;
-        }
-        let count = self.count;
-        let say = format!("the provider's answer is not a list of {count} embeddings");
-        Failure::new(Class::Server, say)
+        Failure::instead(body).unwrap_or_else(|| {
+            let count = self.count;
+            let say = format!("the provider's answer is not a list of {count} embeddings");
+            Failure::new(Class::Server, say)
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{Answer, Event, refusal};
 use crate::dialect::answer::{self, Told};
 use crate::dialect::json::{read, text};
+use crate::dialect::misfit::misfit;
 use crate::dialect::{Format, Watch, complaint};
 use crate::sse;
 
@@ -57,17 +58,15 @@ pub fn decode(format: Format, body: &[u8]) -> Result<Answer, Undecodable> {
 }
 
 fn undecodable(format: Format, body: &[u8]) -> Undecodable {
-    let wanted = match format {
-        Format::Messages | Format::CountTokens => "a message",
-        Format::Chat | Format::Responses | Format::Completions | Format::Embeddings => {
-            "a chat completion"
-        }
+    let (wanted, why) = match format {
+        Format::Messages | Format::CountTokens => ("a message", misfit(body, "content", None)),
+        Format::Chat | Format::Responses | Format::Completions | Format::Embeddings => (
+            "a chat completion",
+            misfit(body, "choices", Some("message")),
+        ),
     };
     Undecodable {
-        message: format!(
-            "the provider's answer is not {wanted}: {}",
-            refusal(body).message
-        ),
+        message: format!("the provider's answer is not {wanted}: {why}"),
     }
 }
 
@@ -294,9 +293,7 @@ mod tests {
             (
                 Format::Messages,
                 "<!doctype html>",
-                Err(
-                    "the provider's answer is not a message: the provider sent an HTML page instead of a reason",
-                ),
+                Err("the provider's answer is not a message: it is an HTML page"),
             ),
         ];
         for (format, body, expected) in rows {

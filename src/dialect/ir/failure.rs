@@ -182,6 +182,13 @@ impl Failure {
         }
     }
 
+    /// The error that a body with a good status is in place of an answer, where
+    /// it says what kind of one.
+    pub fn instead(body: &[u8]) -> Option<Self> {
+        let told = Self::read(None, body);
+        (told.code.is_some() || told.status.is_some()).then_some(told)
+    }
+
     /// The status the caller gets where nothing else decides it.
     pub fn status(&self) -> u16 {
         self.status

@@ -212,3 +212,48 @@ fn a_stream_that_breaks_off_ends_with_an_error() {
         }
     }
 }
+
+/// Such an event may have been some of the answer: what comes behind it is not
+/// told as if nothing were missing.
+#[test]
+fn an_event_that_cant_be_read_ends_a_stream() {
+    let rows: [(&[u8], Option<&str>); 8] = [
+        (b"data: {\"a\":w\"}\n\n", Some("an event that is not JSON")),
+        (
+            b"event: content_block_delta\ndata: {\"a\":1}}\n\n",
+            Some("an event that is not JSON"),
+        ),
+        (
+            b"data: {\"a\":\"\xe2\xff\"}\n\n",
+            Some("an event that is not UTF-8"),
+        ),
+        (b": note\n\n", None),
+        (b"data: \n\n", None),
+        (b"event: ping\ndata: still here\n\n", None),
+        (b"event: strange\ndata: {\"type\":\"strange\"}\n\n", None),
+        (b"data: [1, \"x\"]\n\n", None),
+    ];
+    for provider in Wire::ALL {
+        let stream = streamed(provider, &Arbitrary::new(provider, 4).answer());
+        let first = stream.windows(2).position(|two| two == b"\n\n").unwrap() + 2;
+        for client in Wire::ALL {
+            for (event, expected) in rows {
+                let mut translation = Stream::new(provider, client, &Exchange::default());
+                let mut out = Vec::new();
+                let whole = [&stream[..first], event, &stream[first..]].concat();
+                translation.push(Bytes::from(whole), &mut out);
+                let shown = format!("{provider:?} {client:?} {}", event.escape_ascii());
+                assert_eq!(translation.fault(), expected, "{shown}");
+                let ending = match expected {
+                    None => Ending::Terminal,
+                    Some(_) => Ending::Failed,
+                };
+                assert_eq!(translation.end(&mut out), ending, "{shown}");
+                let out = String::from_utf8(out).unwrap();
+                let last = out.trim_end().rsplit("\n\n").next().unwrap();
+                let is_told = expected.is_none_or(|what| last.contains(what));
+                assert!(is_told, "{shown}: {out}");
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Codec, Exchange, Outgoing, Target, Wire, retell};
 use crate::dialect::ir::{Class, Failure};
 use crate::dialect::loss::Losses;
+use crate::dialect::misfit::misfit;
 use crate::error::Error;
 
 /// What a caller is given.
@@ -77,18 +78,21 @@ pub fn answer(
 }
 
 fn unreadable(provider: Wire, body: &[u8]) -> Failure {
-    let told = Failure::read(None, body);
-    if told.code.is_some() || told.status.is_some() {
-        return told;
-    }
-    let name = provider.as_str();
-    Failure::new(
-        Class::Server,
-        format!(
-            "the provider's answer is not of its format ({name}): {}",
-            told.message
-        ),
-    )
+    Failure::instead(body).unwrap_or_else(|| {
+        let name = provider.as_str();
+        let (list, member) = match provider {
+            Wire::Chat => ("choices", Some("message")),
+            Wire::Completions => ("choices", None),
+            Wire::Messages => ("content", None),
+            Wire::Gemini => ("candidates", None),
+            Wire::Responses => ("output", None),
+        };
+        let why = misfit(body, list, member);
+        Failure::new(
+            Class::Server,
+            format!("the provider's answer is not of its format ({name}): {why}"),
+        )
+    })
 }
 
 /// A provider's error as its caller gets it.

@@ -97,13 +97,25 @@ async fn a_refusal_is_told_in_the_callers_words_with_its_status_and_wait() {
 
 #[tokio::test]
 async fn what_is_no_answer_is_a_fault_of_the_provider() {
-    for body in ["<html>", "{}", "[1]", "{\"id\":1"] {
+    for body in [
+        "<html>secret",
+        "{}",
+        "[\"secret\"]",
+        "{\"id\":\"secret\"",
+        "{\"choices\":\"secret\",\"content\":\"secret\",\"message\":\"secret\"}",
+        "{\"choices\":[{\"index\":0,\"message\":\"secret\"}],\"text\":\"secret\"}",
+    ] {
         let provider = Scripted::start(move |_| async move { answer_json(200, body) }).await;
         let stage = Stage::set(&both(&provider, UNSHARED));
         for caller in CALLERS {
             let answer = stage.call(caller.call("x", &json!({}))).await;
             assert_eq!(answer.status, 502, "{body}: {}", answer.text());
-            assert!(answer.json()["error"]["message"].is_string());
+            let told = answer.json();
+            let words = told["error"]["message"].as_str().unwrap();
+            assert!(!words.contains("secret"), "{words}");
+            if body == "{}" {
+                assert!(words.ends_with("is missing, not an array"), "{words}");
+            }
         }
     }
 }
@@ -123,6 +135,39 @@ async fn an_error_in_a_good_status_is_told_as_one() {
         let answer = stage.call(caller.call("x", &json!({}))).await;
         assert_eq!(answer.status, 429, "{}", answer.text());
         assert_eq!(answer.json()["error"]["message"], "no");
+    }
+}
+
+/// The head of a stream says nothing: what a provider says in place of any
+/// content has its status, on the last attempt too.
+#[tokio::test]
+async fn an_error_in_place_of_content_is_told_by_its_status() {
+    let provider = broken(|caller, stream| {
+        let error = match caller {
+            Caller::Chat => {
+                let start = &stream[..stream.find("\n\n").unwrap() + 2];
+                let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"too much\"}}\n\n";
+                format!("{start}{error}")
+            }
+            Caller::Messages => {
+                "data: {\"error\":{\"message\":\"too much\",\"type\":\"rate_limit_error\",\"code\":\"rate_limit_exceeded\",\"param\":null}}\n\n".to_owned()
+            }
+        };
+        Played::whole(error)
+    })
+    .await;
+    let once = format!("[retry]\nattempts = 1\n{UNSHARED}");
+    let stage = Stage::set(&both(&provider, &once));
+    for (caller, status, kind) in [
+        (Caller::Chat, 503, "server_error"),
+        (Caller::Messages, 429, "rate_limit_error"),
+    ] {
+        let answer = stage.call(caller.call("x", &json!({"stream": true}))).await;
+        assert_eq!(answer.status, status, "{caller:?}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/json");
+        let told = answer.json();
+        assert_eq!(told["error"]["type"], kind, "{told}");
+        assert_eq!(told["error"]["message"], "too much", "{told}");
     }
 }
 
@@ -230,6 +275,45 @@ async fn an_event_without_end_is_given_up() {
         let error = caller.broke_off(answer.text());
         let words = error["message"].as_str().unwrap();
         assert!(words.contains("too large"), "{words}");
+        assert!(words.starts_with(caller.provider()), "{words}");
+        if caller == Caller::Chat {
+            assert_eq!(error["code"], "upstream_protocol");
+        }
+    }
+}
+
+/// It may have been some of the answer, so that the rest is no answer, and
+/// nobody else gets it out of the cache.
+#[tokio::test]
+async fn an_event_that_cant_be_read_ends_the_stream_and_is_not_kept() {
+    let mangled: [Ending; 2] = [
+        |_, stream| Played::whole(stream.replacen("two\"", "two\"\"", 1)),
+        |_, stream| {
+            let (before, after) = stream.split_once("two").unwrap();
+            let mangled = [before.as_bytes(), b"t\xffo", after.as_bytes()].concat();
+            Played::whole(mangled)
+        },
+    ];
+    for mangle in mangled {
+        let provider = broken(mangle).await;
+        let stage = Stage::set(&both(&provider, "[cache]\nshare = \"deterministic\""));
+        for caller in CALLERS {
+            for id in ["id-1", "id-2"] {
+                let request = caller.call("x", &json!({"stream": true, "temperature": 0}));
+                let answer = stage.call(named(request, id)).await;
+                let text = answer.text();
+                assert_eq!(answer.status, 200, "{text}");
+                let error = caller.broke_off(text);
+                let words = error["message"].as_str().unwrap();
+                assert!(words.contains("an event that is not"), "{words}");
+                assert!(words.starts_with(caller.provider()), "{words}");
+                assert_eq!(caller.heard(text).0, "one", "{text}");
+            }
+        }
+        for line in stage.strike().await {
+            assert_eq!(line["error"], "upstream_protocol", "{line}");
+            assert_eq!(line["cache"], "miss", "{line}");
+        }
     }
 }
 

@@ -303,3 +303,48 @@ async fn with_nothing_configured_the_simulated_provider_answers() {
     assert_eq!(answer.status, 429, "{}", answer.text());
     assert_ne!(answer.header("retry-after"), "");
 }
+
+#[tokio::test]
+async fn an_error_in_a_good_status_has_its_own() {
+    for (body, status) in [
+        (
+            r#"{"error":{"message":"no","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            429,
+        ),
+        (r#"{"error":{"message":"no"}}"#, 502),
+    ] {
+        let provider = Scripted::start(move |_| async move { scripted::json(200, body) }).await;
+        let stage = Stage::set(&both(&provider));
+        for path in ["/generate", "/generate_claude"] {
+            let answer = stage.call(query(&format!("{path}?prompt=x"))).await;
+            assert_eq!(answer.status, status, "{path}: {}", answer.text());
+            let told = answer.json();
+            assert!(told["detail"].as_str().unwrap().ends_with("no"), "{told}");
+        }
+    }
+}
+
+/// It may have been some of the answer.
+#[tokio::test]
+async fn text_that_is_not_utf8_ends_a_stream() {
+    let provider = Scripted::start(|seen| {
+        let stream = match seen.uri.path() {
+            "/v1/messages" => parrot::message_events("one two three"),
+            _ => parrot::chat_events("one two three"),
+        };
+        let (before, after) = stream.split_once("two").unwrap();
+        let mangled = [before.as_bytes(), b"t\xffo", after.as_bytes()].concat();
+        async move { scripted::events(Played::whole(mangled)) }
+    })
+    .await;
+    let stage = Stage::set(&both(&provider));
+    for path in ["/generate", "/generate_claude"] {
+        let answer = stage
+            .call(query(&format!("{path}?prompt=x&stream=true")))
+            .await;
+        let text = answer.text();
+        assert!(text.starts_with("data: {\"delta\":\"one\"}"), "{text}");
+        assert!(text.contains("upstream_protocol"), "{text}");
+        assert!(!text.contains("three"), "{text}");
+    }
+}
