@@ -11,7 +11,8 @@ use nowait_bench::peers::Running;
 use nowait_bench::redis::Redis;
 use nowait_bench::responder::{ANSWER_EVENTS, ANSWER_LENGTH};
 use nowait_bench::table::{Quantity, Target};
-use nowait_bench::wire::{Connection, EventCount};
+use nowait_bench::wire::{self, Connection, EventCount};
+use tokio::time::{self, Instant};
 
 use super::{Bench, NGINX, NOWAIT, long, micros, rising, row};
 
@@ -21,6 +22,8 @@ const BUSY: usize = 64;
 /// hardly any in the little memory that leaves the rest to Redis.
 const PROMPTS: usize = 1000;
 const LITTLE: &str = "64KiB";
+/// For Redis to be found.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One kind of hit.
 struct Case {
@@ -124,6 +127,7 @@ async fn from_redis(bench: &mut Bench<'_>) -> Result<()> {
             redis.address
         );
         let running = bench.nowait(&cache).await?;
+        connected(&running).await?;
         let prompts = fill(bench, &running, case).await?;
         redis.holds(prompts as u64).await?;
         let (hits_before, cpu_before) = (redis.hits().await?, redis.process.cpu()?);
@@ -136,6 +140,20 @@ async fn from_redis(bench: &mut Bench<'_>) -> Result<()> {
     let table = &mut bench.table;
     table.add(FOUND, NOWAIT, 100.0 * found as f64 / calls as f64)?;
     table.add(REDIS_CPU, NOWAIT, micros(cpu) / calls as f64)
+}
+
+/// Waits until nowait has found its Redis: what it keeps before that is only in
+/// its memory.
+async fn connected(running: &Running) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let metrics = wire::get(running.address, "/metrics").await?;
+        if metrics.contains("\nnowait_cache_redis_connected 1") {
+            return Ok(());
+        }
+        time::sleep(Duration::from_millis(5)).await;
+    }
+    Err("nowait doesn't find its Redis".into())
 }
 
 /// Fills what keeps answers in this process, and measures; every call must
